@@ -1,0 +1,176 @@
+//! EC2's error codes (EC2 API reference, "Error codes") and what they mean to us.
+
+use super::ErrorKind;
+
+/// Codes that mean "later". The SDKs' list of throttling codes (botocore `retries.standard`) and
+/// EC2's own names.
+const THROTTLED: &[&str] = &[
+    "BandwidthLimitExceeded",
+    "EC2ThrottledException",
+    "PriorRequestNotComplete",
+    "ProvisionedThroughputExceededException",
+    "RequestLimitExceeded",
+    "RequestThrottled",
+    "RequestThrottledException",
+    "SlowDown",
+    "ThrottledException",
+    "Throttling",
+    "ThrottlingException",
+    "TooManyRequestsException",
+    "TransactionInProgressException",
+];
+
+const SERVER: &[&str] = &[
+    "InternalError",
+    "InternalFailure",
+    "InternalServerError",
+    "RequestTimeout",
+    "RequestTimeoutException",
+    "ServerInternal",
+    "ServiceUnavailable",
+    "Unavailable",
+];
+
+const NOT_AUTHENTICATED: &[&str] = &[
+    "AuthFailure",
+    "Blocked",
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "IncompleteSignature",
+    "InvalidClientTokenId",
+    "MissingAuthenticationToken",
+    "OptInRequired",
+    "PendingVerification",
+    "RequestExpired",
+    "SignatureDoesNotMatch",
+    "UnrecognizedClientException",
+];
+
+const INVALID_PARAMETER: &[&str] = &[
+    "InvalidAction",
+    "InvalidParameter",
+    "InvalidParameterCombination",
+    "InvalidParameterValue",
+    "InvalidParameterValueException",
+    "InvalidQueryParameter",
+    "InvalidRequest",
+    "MalformedQueryString",
+    "MissingAction",
+    "MissingParameter",
+    "UnknownParameter",
+    "ValidationError",
+];
+
+impl ErrorKind {
+    /// The kind for an EC2 error code. `status` decides where the code is unknown or absent,
+    /// `action` names the missing permission.
+    #[must_use]
+    pub fn from_code(code: &str, status: u16, action: &str) -> Self {
+        // Some tools and proxies show the fault's side in front, as the SOAP API did.
+        let bare = code
+            .strip_prefix("Client.")
+            .or_else(|| code.strip_prefix("Server."))
+            .unwrap_or(code);
+        match bare {
+            "InsufficientFreeAddressesInSubnet" => ErrorKind::InsufficientAddresses,
+            "InsufficientCidrBlocks" => ErrorKind::InsufficientCidrBlocks,
+            "PrivateIpAddressLimitExceeded" => ErrorKind::AddressLimit,
+            "AttachmentLimitExceeded" => ErrorKind::AttachmentLimit,
+            "NetworkInterfaceLimitExceeded" => ErrorKind::NetworkInterfaceLimit,
+            "UnauthorizedOperation" | "AccessDenied" | "AccessDeniedException" => {
+                ErrorKind::Unauthorized {
+                    action: format!("ec2:{action}"),
+                }
+            }
+            "DryRunOperation" => ErrorKind::DryRun,
+            "DependencyViolation" => ErrorKind::InUse,
+            "IncorrectState" | "IncorrectInstanceState" => ErrorKind::WrongState,
+            _ if THROTTLED.contains(&bare) => ErrorKind::Throttled,
+            _ if SERVER.contains(&bare) => ErrorKind::Server,
+            _ if NOT_AUTHENTICATED.contains(&bare) => ErrorKind::NotAuthenticated,
+            _ if INVALID_PARAMETER.contains(&bare) => ErrorKind::InvalidParameter,
+            _ if bare.ends_with(".NotFound") => ErrorKind::NotFound,
+            _ if bare.ends_with(".InUse") => ErrorKind::InUse,
+            _ if bare.ends_with(".Malformed") => ErrorKind::InvalidParameter,
+            _ => Self::from_status(code, status),
+        }
+    }
+
+    fn from_status(code: &str, status: u16) -> Self {
+        match status {
+            429 => ErrorKind::Throttled,
+            500..=599 => ErrorKind::Server,
+            _ if code.is_empty() => ErrorKind::Other {
+                code: format!("HTTP {status}"),
+            },
+            _ => ErrorKind::Other {
+                code: code.to_owned(),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn label(code: &str, status: u16) -> &'static str {
+        ErrorKind::from_code(code, status, "CreateNetworkInterface").label()
+    }
+
+    #[test]
+    fn codes_of_the_api_reference_have_their_kinds() {
+        let table = [
+            ("RequestLimitExceeded", 503, "throttled"),
+            ("Client.RequestLimitExceeded", 503, "throttled"),
+            (
+                "InsufficientFreeAddressesInSubnet",
+                400,
+                "insufficient-addresses",
+            ),
+            ("InsufficientCidrBlocks", 400, "insufficient-cidr-blocks"),
+            ("PrivateIpAddressLimitExceeded", 400, "address-limit"),
+            ("AttachmentLimitExceeded", 400, "attachment-limit"),
+            (
+                "NetworkInterfaceLimitExceeded",
+                400,
+                "network-interface-limit",
+            ),
+            ("InvalidNetworkInterfaceID.NotFound", 400, "not-found"),
+            ("InvalidAttachmentID.NotFound", 400, "not-found"),
+            ("InvalidNetworkInterface.InUse", 400, "in-use"),
+            ("IncorrectState", 400, "wrong-state"),
+            ("AuthFailure", 401, "not-authenticated"),
+            ("RequestExpired", 400, "not-authenticated"),
+            ("InvalidParameterValue", 400, "invalid-parameter"),
+            (
+                "InvalidNetworkInterfaceId.Malformed",
+                400,
+                "invalid-parameter",
+            ),
+            ("DryRunOperation", 412, "dry-run"),
+            ("InternalError", 500, "server"),
+            ("Unavailable", 503, "server"),
+        ];
+        for (code, status, kind) in table {
+            assert_eq!(label(code, status), kind, "{code}");
+        }
+    }
+
+    #[test]
+    fn the_status_decides_where_the_code_is_unknown() {
+        assert_eq!(label("", 503), "server");
+        assert_eq!(label("", 429), "throttled");
+        assert_eq!(label("Novelty", 500), "server");
+        let other = ErrorKind::from_code("Novelty", 400, "X");
+        assert!(matches!(other, ErrorKind::Other { code } if code == "Novelty"));
+        let none = ErrorKind::from_code("", 418, "X");
+        assert_eq!(none.to_string(), "AWS answered HTTP 418");
+    }
+
+    #[test]
+    fn a_missing_permission_is_named_as_iam_names_it() {
+        let kind = ErrorKind::from_code("UnauthorizedOperation", 403, "CreateTags");
+        assert!(kind.to_string().contains("ec2:CreateTags"), "{kind}");
+    }
+}
