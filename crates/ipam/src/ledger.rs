@@ -1,0 +1,91 @@
+//! Allocations and cooldowns as the journal tells them, before (or without) an ENI that has the
+//! address. The record of allocations outranks metadata: what is in here stays until a DEL or an
+//! ENI with the address claims it.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+use serde::{Deserialize, Serialize};
+use vpc_model::{DeviceIndex, NetworkCard, PodKey, PodName, Timestamp};
+
+/// A sandbox and the address it holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holder {
+    /// The sandbox.
+    pub key: PodKey,
+    /// The pod's name, for people.
+    pub pod: PodName,
+    /// The address.
+    pub address: Ipv4Addr,
+    /// The device index of the ENI that had it when it was allocated.
+    pub device: DeviceIndex,
+    /// That ENI's network card.
+    pub card: NetworkCard,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// Who holds what, and what rests.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ledger {
+    holders: BTreeMap<PodKey, Holder>,
+    addresses: BTreeMap<Ipv4Addr, PodKey>,
+    cooling: BTreeMap<Ipv4Addr, Timestamp>,
+}
+
+impl Ledger {
+    /// Records an allocation. It ends a cooldown of the address and an earlier allocation of the
+    /// key.
+    pub fn allocate(&mut self, holder: Holder) {
+        self.cooling.remove(&holder.address);
+        if let Some(before) = self.holders.remove(&holder.key) {
+            self.addresses.remove(&before.address);
+        }
+        self.addresses.insert(holder.address, holder.key.clone());
+        self.holders.insert(holder.key.clone(), holder);
+    }
+
+    /// Records a release: the address rests until then.
+    pub fn release(&mut self, key: &PodKey, until: Timestamp) -> Option<Holder> {
+        let holder = self.holders.remove(key)?;
+        self.addresses.remove(&holder.address);
+        self.cooling.insert(holder.address, until);
+        Some(holder)
+    }
+
+    /// Records a cooldown by itself.
+    pub fn cool(&mut self, address: Ipv4Addr, until: Timestamp) {
+        self.cooling.insert(address, until);
+    }
+
+    /// The allocations, by key.
+    pub fn holders(&self) -> impl Iterator<Item = &Holder> {
+        self.holders.values()
+    }
+
+    /// The cooldowns, by address.
+    pub fn cooling(&self) -> impl Iterator<Item = (Ipv4Addr, Timestamp)> {
+        self.cooling.iter().map(|(address, until)| (*address, *until))
+    }
+
+    /// What a key holds.
+    #[must_use]
+    pub fn holder(&self, key: &PodKey) -> Option<&Holder> {
+        self.holders.get(key)
+    }
+
+    /// Who holds an address.
+    #[must_use]
+    pub fn holder_of(&self, address: Ipv4Addr) -> Option<&Holder> {
+        self.addresses.get(&address).and_then(|key| self.holders.get(key))
+    }
+
+    pub(crate) fn take_holder(&mut self, address: Ipv4Addr) -> Option<Holder> {
+        let key = self.addresses.remove(&address)?;
+        self.holders.remove(&key)
+    }
+
+    pub(crate) fn take_cooling(&mut self, address: Ipv4Addr) -> Option<Timestamp> {
+        self.cooling.remove(&address)
+    }
+}
