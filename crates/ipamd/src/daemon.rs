@@ -1,0 +1,320 @@
+//! The daemon from start to end: named parts, in a stated order.
+//!
+//! Journal, socket, pool task; then, while known pods are served already: instance metadata, host
+//! network, attached ENIs; then the pool grows, and when it can serve, the conflist is written. A
+//! part that ends unasked ends the daemon, by name.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use vpc_aws::ec2;
+use vpc_aws::imds::{self, InstanceIdentity};
+use vpc_datapath::eni::EniFacts;
+use vpc_ipam::EniKind;
+use vpc_ipam::plan::Provisioning;
+use vpc_model::settings::{self, Settings};
+use vpc_rpc::Health;
+
+use crate::eni_life::Cloud;
+use crate::executor::Executor;
+use crate::journal_file::{JournalFile, JournalFileError};
+use crate::learn::{self, LearnError};
+use crate::maintain::{self, KernelState};
+use crate::pool_task::{Ends, Learned, Notice, Patience, PoolHandle, PoolTask};
+use crate::publish;
+use crate::readiness::Stage;
+use crate::rpc_service::{NodeAnswer, RpcService};
+
+/// The daemon cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The runtime did not start.
+    #[error("cannot start the runtime")]
+    Runtime(#[source] std::io::Error),
+    /// Signals cannot be received.
+    #[error("cannot listen for signals")]
+    Signals(#[source] std::io::Error),
+    /// The journal.
+    #[error("cannot open the journal of allocations in {}", folder.display())]
+    Journal {
+        /// The state folder.
+        folder: PathBuf,
+        /// Why.
+        #[source]
+        source: JournalFileError,
+    },
+    /// The socket.
+    #[error("cannot serve the plugin")]
+    Socket(#[from] vpc_rpc::server::ServeError),
+    /// A client could not be made.
+    #[error("cannot make a client for {service}")]
+    Client {
+        /// `EC2` or `instance metadata`.
+        service: &'static str,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The node.
+    #[error("cannot use this node")]
+    Node(#[from] LearnError),
+    /// A part ended.
+    #[error("{0} ended unasked")]
+    Ended(&'static str),
+}
+
+type End = Result<&'static str, RunError>;
+
+/// Runs the daemon until SIGTERM or SIGINT.
+///
+/// # Errors
+/// What made it impossible to go on.
+pub async fn run(settings: Settings) -> Result<(), RunError> {
+    let settings = Arc::new(settings);
+    let mut terminate = signal(SignalKind::terminate()).map_err(RunError::Signals)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(RunError::Signals)?;
+    let folder = &settings.state_dir;
+    let (journal, replay) = JournalFile::open(folder).map_err(|source| RunError::Journal {
+        folder: folder.clone(),
+        source,
+    })?;
+    tracing::info!(
+        allocated = replay.ledger.holders().count(),
+        cooling = replay.ledger.cooling().count(),
+        records = replay.records,
+        "journal"
+    );
+    let unfinished = !replay.open_creations.is_empty();
+    let patience = Patience {
+        cooldown: settings.cooldown,
+        add_wait: settings.add_wait,
+    };
+    let (task, ends) = PoolTask::new(journal, replay, patience);
+    let bound = vpc_rpc::server::bind(&settings.socket)?;
+    tracing::info!(socket = %settings.socket.display(), "listening");
+
+    let (stop, stopped) = watch::channel(false);
+    let stopping = move || {
+        let mut stopped = stopped.clone();
+        async move {
+            // The sender lives as long as the daemon; if it is gone, so is the reason to go on.
+            let _ = stopped.wait_for(|stop| *stop).await;
+        }
+    };
+    let mut parts: JoinSet<End> = JoinSet::new();
+    let until = stopping();
+    parts.spawn(async move {
+        task.run(until).await;
+        Ok("pool task")
+    });
+    let Ends {
+        handle,
+        outcomes,
+        notices,
+        published,
+    } = ends;
+    maintain::drain(&settings.socket, &handle).await;
+
+    let (health, health_answer) = watch::channel(Health::NotServing {
+        reason: "starting".to_owned(),
+    });
+    parts.spawn({
+        let readiness = published.readiness.clone();
+        async move {
+            publish::health(readiness, health).await;
+            Ok("health")
+        }
+    });
+    let (node, node_answer) = watch::channel(NodeAnswer::default());
+    let until = stopping();
+    let service = RpcService::new(handle.clone(), node_answer);
+    parts.spawn(async move {
+        bound.serve(service, health_answer, until).await?;
+        Ok("socket")
+    });
+    let until = stopping();
+    let readiness = published.readiness.clone();
+    let for_conflist = Arc::clone(&settings);
+    let conflist =
+        tokio::spawn(async move { publish::conflist(&for_conflist, readiness, until).await });
+    let until = stopping();
+    parts.spawn(start(
+        Arc::clone(&settings),
+        Start {
+            handle,
+            outcomes,
+            notices,
+            node,
+            unfinished,
+        },
+        until,
+    ));
+
+    let ended = tokio::select! {
+        _ = terminate.recv() => None,
+        _ = interrupt.recv() => None,
+        ended = parts.join_next() => ended,
+    };
+    let result = match ended {
+        None => {
+            tracing::info!("told to stop");
+            Ok(())
+        }
+        Some(Ok(Ok(part))) => Err(RunError::Ended(part)),
+        Some(Ok(Err(error))) => Err(error),
+        Some(Err(_)) => Err(RunError::Ended("a part")),
+    };
+    stop.send_replace(true);
+    while parts.join_next().await.is_some() {}
+    conflist.abort();
+    result
+}
+
+/// What start-up needs of the rest.
+struct Start {
+    handle: PoolHandle,
+    outcomes: tokio::sync::mpsc::UnboundedSender<crate::executor::Outcome>,
+    notices: tokio::sync::mpsc::UnboundedSender<Notice<ec2::Client>>,
+    node: watch::Sender<NodeAnswer>,
+    unfinished: bool,
+}
+
+/// Learns the node, tells the pool task, then looks after things until `until`.
+async fn start(
+    settings: Arc<Settings>,
+    start: Start,
+    until: impl Future<Output = ()> + Send,
+) -> End {
+    let work = async {
+        let state = learn_node(&settings, &start).await?;
+        let releases = maintain::queued_releases(&settings.socket, &start.handle);
+        let wired = state.wired;
+        let kernel = maintain::kernel_state(
+            KernelState { host: state.host },
+            &state.imds,
+            settings.reconcile_interval,
+            move || wired.clone(),
+        );
+        tokio::join!(releases, kernel);
+        Ok("maintenance")
+    };
+    tokio::select! {
+        ended = work => ended,
+        () = until => Ok("start-up"),
+    }
+}
+
+/// What was learned and is still needed.
+struct LearnedState {
+    imds: imds::Client,
+    host: vpc_datapath::host::HostFacts,
+    wired: Vec<EniFacts>,
+}
+
+async fn learn_node(settings: &Settings, start: &Start) -> Result<LearnedState, RunError> {
+    let say = |stage| {
+        // The pool task outlives start-up.
+        let _ = start.notices.send(Notice::Stage(stage));
+    };
+    say(Stage::Metadata);
+    let imds = imds_client()?;
+    let metadata = learn::metadata(&imds).await;
+    let identity = &metadata.identity;
+    tracing::info!(
+        instance = %identity.instance_id, instance_type = %identity.instance_type,
+        zone = identity.availability_zone, enis = metadata.enis.len(), "this node"
+    );
+    start.node.send_replace(node_answer(settings, identity));
+    let (primary, subnet_cidr) = metadata.primary()?;
+    let targets = learn::targets(settings, &identity.instance_type)?;
+    tracing::info!(
+        warm = ?targets.warm, max_enis = targets.max_enis, per_eni = targets.per_eni, "targets"
+    );
+
+    say(Stage::HostNetwork);
+    let host = learn::host_facts(settings, &metadata);
+    learn::host_network(&host).await;
+
+    say(Stage::Enis);
+    let ec2 = Arc::new(ec2_client(settings, identity).await?);
+    let node = Arc::new(learn::node_facts(settings, &metadata, primary));
+    let mut enis: Vec<_> = learn::for_pool(primary, EniKind::Primary, subnet_cidr)
+        .into_iter()
+        .collect();
+    let mut wired = Vec::new();
+    for eni in learn::our_secondaries(&*ec2, &metadata, settings).await {
+        let Some(facts) = learn::wire(&eni, settings).await else {
+            continue;
+        };
+        enis.extend(learn::for_pool(&eni, EniKind::Secondary, facts.subnet));
+        wired.push(facts);
+    }
+    let provisioning = match settings.provisioning {
+        settings::Provisioning::Enabled => Provisioning::Enabled,
+        settings::Provisioning::Disabled | settings::Provisioning::ImdsOnly => {
+            Provisioning::Disabled
+        }
+    };
+    if start.unfinished && provisioning == Provisioning::Enabled {
+        learn::delete_leftovers(Arc::clone(&ec2), Arc::clone(&node)).await;
+    }
+    say(Stage::Pool);
+    let executor = Executor::new(Cloud { ec2, node }, subnet_cidr, start.outcomes.clone());
+    let learned = Learned {
+        targets,
+        provisioning,
+        enis,
+        executor,
+    };
+    let _ = start.notices.send(Notice::Learned(Box::new(learned)));
+    Ok(LearnedState { imds, host, wired })
+}
+
+fn node_answer(settings: &Settings, identity: &InstanceIdentity) -> NodeAnswer {
+    NodeAnswer {
+        node_ipv4: identity.local_ipv4.to_string(),
+        instance_id: identity.instance_id.to_string(),
+        region: identity.region.clone(),
+        network_policy_mode: settings
+            .network_policy_mode
+            .map(|mode| mode.as_str().to_owned())
+            .unwrap_or_default(),
+    }
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+fn client_error<E>(service: &'static str) -> impl Fn(E) -> RunError
+where
+    E: std::error::Error + Send + Sync + 'static,
+{
+    move |source| RunError::Client {
+        service,
+        source: Box::new(source),
+    }
+}
+
+fn imds_client() -> Result<imds::Client, RunError> {
+    let service = "instance metadata";
+    let config = imds::ClientConfig::from_vars(variable).map_err(client_error(service))?;
+    imds::Client::new(&config).map_err(client_error(service))
+}
+
+async fn ec2_client(
+    settings: &Settings,
+    identity: &InstanceIdentity,
+) -> Result<ec2::Client, RunError> {
+    let endpoint =
+        ec2::Endpoint::choose(variable, &identity.region).map_err(client_error("EC2"))?;
+    let trust = vpc_aws::Trust::from_vars(variable);
+    let credentials = vpc_aws::credentials::default_chain(&identity.region, &trust).await;
+    let mut config = ec2::ClientConfig::new(endpoint, &identity.region, credentials);
+    config.timeout = settings.http_timeout;
+    config.trust = trust;
+    ec2::Client::new(config).map_err(client_error("EC2"))
+}

@@ -1,0 +1,235 @@
+//! A new ENI comes to be on the node.
+
+use std::fmt;
+use std::net::Ipv4Addr;
+
+use vpc_aws::ec2::{AddressCount, CreateNetworkInterface, Ec2, NetworkInterface};
+use vpc_datapath::eni::EniFacts;
+use vpc_model::{DeviceIndex, EniId, Ipv4Prefix, MacAddress, NetworkCard, RouteTableId};
+
+use super::give_back::delete;
+use super::{ATTEMPTS, Cloud, blocking, is_busy, pause, wait_for_link};
+
+/// What to create.
+#[derive(Debug, Clone)]
+pub struct NewEni {
+    /// Where on the instance it goes.
+    pub device: DeviceIndex,
+    /// What it brings for pods.
+    pub count: AddressCount,
+    /// EC2 answers a repeated request with the same token with the same ENI.
+    pub client_token: String,
+    /// The subnet's network, for the link's own address.
+    pub subnet_cidr: ipnet::Ipv4Net,
+}
+
+/// An ENI that is attached, wired and ready for pods.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReadyEni {
+    /// Its id.
+    pub id: EniId,
+    /// Its MAC.
+    pub mac: MacAddress,
+    /// Its own address.
+    pub primary: Ipv4Addr,
+    /// The addresses EC2 gave it for pods.
+    pub addresses: Vec<Ipv4Addr>,
+    /// The prefixes EC2 gave it for pods.
+    pub prefixes: Vec<Ipv4Prefix>,
+}
+
+/// Where on its way an ENI was when something failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// EC2's CreateNetworkInterface.
+    Create,
+    /// EC2's AttachNetworkInterface.
+    Attach,
+    /// Setting delete-on-termination.
+    DeleteOnTermination,
+    /// Waiting for the link to appear in the kernel.
+    Link,
+    /// Addresses, routes and rules.
+    Wire,
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Create => "create",
+            Self::Attach => "attach",
+            Self::DeleteOnTermination => "set delete-on-termination of",
+            Self::Link => "find the link of",
+            Self::Wire => "wire",
+        })
+    }
+}
+
+/// A new ENI did not become ready.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {stage} an ENI{}", leftover_text(leftover.as_ref()))]
+pub struct CreateError {
+    /// Where it failed.
+    pub stage: Stage,
+    /// The ENI, if it exists and could not be deleted again.
+    pub leftover: Option<EniId>,
+    /// Why.
+    #[source]
+    pub source: Cause,
+}
+
+/// Why a stage failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Cause {
+    /// EC2 said so.
+    #[error(transparent)]
+    Ec2(#[from] vpc_aws::Error),
+    /// The subnet has no IPv4.
+    #[error("{eni} got no IPv4 address; its subnet must have IPv4")]
+    NoAddress {
+        /// The ENI.
+        eni: EniId,
+    },
+    /// The kernel said so.
+    #[error(transparent)]
+    Kernel(#[from] vpc_datapath::Error),
+}
+
+fn leftover_text(leftover: Option<&EniId>) -> String {
+    leftover
+        .map(|eni| format!("; {eni} could not be deleted again"))
+        .unwrap_or_default()
+}
+
+/// Creates an ENI in the node's subnet, attaches it, and wires its link.
+///
+/// # Errors
+/// The stage that failed and why. Whatever had been made by then is taken away again.
+pub async fn create<E: Ec2>(cloud: &Cloud<E>, new: &NewEni) -> Result<ReadyEni, CreateError> {
+    let node = &cloud.node;
+    let request = CreateNetworkInterface {
+        subnet: node.subnet.clone(),
+        security_groups: node.security_groups.clone(),
+        description: node.description(),
+        tags: node.tags.clone(),
+        count: new.count,
+        client_token: new.client_token.clone(),
+    };
+    let created = match cloud.ec2.create_network_interface(request).await {
+        Ok(created) => created,
+        Err(error) => {
+            return Err(CreateError {
+                stage: Stage::Create,
+                leftover: None,
+                source: error.into(),
+            });
+        }
+    };
+    match finish(cloud, new, &created).await {
+        Ok(primary) => Ok(ReadyEni {
+            id: created.id,
+            mac: created.mac,
+            primary,
+            addresses: created.addresses,
+            prefixes: created.prefixes,
+        }),
+        Err((stage, source)) => {
+            let leftover = take_away(cloud, &created.id, new.device).await;
+            Err(CreateError {
+                stage,
+                leftover,
+                source,
+            })
+        }
+    }
+}
+
+async fn finish<E: Ec2>(
+    cloud: &Cloud<E>,
+    new: &NewEni,
+    created: &NetworkInterface,
+) -> Result<Ipv4Addr, (Stage, Cause)> {
+    let Some(primary_ip) = created.primary_address else {
+        return Err((
+            Stage::Create,
+            Cause::NoAddress {
+                eni: created.id.clone(),
+            },
+        ));
+    };
+    let attachment = attach(cloud, new, &created.id)
+        .await
+        .map_err(|error| (Stage::Attach, Cause::from(error)))?;
+    cloud
+        .ec2
+        .set_delete_on_termination(created.id.clone(), attachment)
+        .await
+        .map_err(|error| (Stage::DeleteOnTermination, Cause::from(error)))?;
+    wait_for_link(created.mac)
+        .await
+        .map_err(|error| (Stage::Link, Cause::from(error)))?;
+    let facts = EniFacts {
+        mac: created.mac,
+        primary_ip,
+        subnet: new.subnet_cidr,
+        table: RouteTableId::for_eni(NetworkCard(0), new.device),
+        mtu: cloud.node.mtu,
+    };
+    match blocking(move || vpc_datapath::eni::apply(&facts)).await {
+        Ok(Ok(_)) | Err(_) => Ok(primary_ip),
+        Ok(Err(error)) => Err((Stage::Wire, error.into())),
+    }
+}
+
+async fn attach<E: Ec2>(
+    cloud: &Cloud<E>,
+    new: &NewEni,
+    eni: &EniId,
+) -> Result<vpc_model::AttachmentId, vpc_aws::Error> {
+    let mut attempt = 0;
+    loop {
+        attempt += 1;
+        let instance = cloud.node.instance.clone();
+        let call =
+            cloud
+                .ec2
+                .attach_network_interface(eni.clone(), instance, new.device, NetworkCard(0));
+        match call.await {
+            Ok(attachment) => return Ok(attachment),
+            // A lost answer to an attach that took effect: EC2 says it is in use. Its description
+            // tells whether it is in use here.
+            Err(error) if is_busy(&error) => match attached_here(cloud, eni).await {
+                Some(attachment) => return Ok(attachment),
+                None => return Err(error),
+            },
+            Err(error) if attempt < ATTEMPTS && error.is_retryable() => {
+                tokio::time::sleep(pause(attempt, eni)).await;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+async fn attached_here<E: Ec2>(cloud: &Cloud<E>, eni: &EniId) -> Option<vpc_model::AttachmentId> {
+    let query = vpc_aws::ec2::EniQuery::Ids(vec![eni.clone()]);
+    let found = cloud.ec2.describe_network_interfaces(query).await.ok()?;
+    let attachment = found.into_iter().next()?.attachment?;
+    (attachment.instance.as_ref() == Some(&cloud.node.instance)).then_some(attachment.id)
+}
+
+/// Gives the ENI back; returns its id if that failed too.
+async fn take_away<E: Ec2>(cloud: &Cloud<E>, eni: &EniId, device: DeviceIndex) -> Option<EniId> {
+    let table = RouteTableId::for_eni(NetworkCard(0), device);
+    let result = match super::give_back(cloud, eni, table).await {
+        // The description may not know the ENI yet; the delete call does.
+        Ok(()) => delete(cloud, eni).await,
+        Err(error) => Err(error),
+    };
+    match result {
+        Ok(()) => None,
+        Err(error) => {
+            tracing::error!(%eni, error = %crate::report::chain(&error), "leftover ENI");
+            Some(eni.clone())
+        }
+    }
+}

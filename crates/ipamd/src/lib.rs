@@ -1,0 +1,28 @@
+//! The daemon: keeps the warm pool, wires ENIs, answers the plugin. It wires; what to do is decided
+//! in `vpc-ipam`.
+//!
+//! ```text
+//!  main ─▶ daemon::run ─┬─ journal_file      the truth about allocations
+//!                       ├─ rpc_service       the socket: ADD, DEL, health
+//!                       ├─ pool_task         owns the pool; plans after everything that happens
+//!                       │    └─ executor ─▶ eni_life   EC2 calls and the link's wiring
+//!                       ├─ learn             IMDS, host network, attached ENIs; then "learned"
+//!                       ├─ maintain          VPC networks, drift, queued releases; slow
+//!                       └─ publish           health and conflist, from the pool's readiness
+//! ```
+
+pub mod atomic_file;
+pub mod clock;
+pub mod conflist;
+pub mod daemon;
+pub mod eni_life;
+pub mod executor;
+pub mod journal_file;
+pub mod learn;
+pub mod logging;
+pub mod maintain;
+pub mod pool_task;
+pub mod publish;
+pub mod readiness;
+pub mod report;
+pub mod rpc_service;

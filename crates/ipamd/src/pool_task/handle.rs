@@ -1,0 +1,134 @@
+//! How the rest of the daemon speaks to the pool task.
+
+use std::net::Ipv4Addr;
+
+use tokio::sync::{mpsc, oneshot};
+use vpc_model::{DeviceIndex, EniId, NetworkCard, PodKey, PodName, RouteTableId, Timestamp};
+
+/// An address a pod holds, and where it belongs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grant {
+    /// The pod's address.
+    pub address: Ipv4Addr,
+    /// The ENI that owns it; nothing right after a restart, before the ENIs are known.
+    pub eni: Option<EniId>,
+    /// The ENI's device index.
+    pub device: DeviceIndex,
+    /// The ENI's network card.
+    pub card: NetworkCard,
+    /// The ENI's route table.
+    pub table: RouteTableId,
+}
+
+/// Why a pod got no address.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AddRefusal {
+    /// There was none within the time an ADD may wait; the pool's reason.
+    #[error("{0}")]
+    NoAddress(String),
+    /// The daemon is not that far yet.
+    #[error("{0}")]
+    NotReady(String),
+    /// The allocation could not be recorded, so it was not made.
+    #[error("the journal of allocations cannot be written: {0}; nothing was allocated")]
+    Journal(String),
+    /// The daemon is stopping.
+    #[error("ipamd is stopping; the runtime will ask again when it is back")]
+    Stopping,
+}
+
+/// Why an address was not released.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReleaseRefusal {
+    /// The key holds none.
+    #[error("the sandbox holds no address")]
+    UnknownPod,
+    /// The release could not be recorded, so it was not made.
+    #[error("the journal of allocations cannot be written: {0}; nothing was released")]
+    Journal(String),
+    /// The daemon is stopping.
+    #[error("ipamd is stopping")]
+    Stopping,
+}
+
+/// What can be asked of the pool task.
+#[derive(Debug)]
+pub(crate) enum Request {
+    /// An address for a sandbox.
+    Allocate {
+        key: PodKey,
+        pod: PodName,
+        reply: oneshot::Sender<Result<Grant, AddRefusal>>,
+    },
+    /// A sandbox's address back. With `as_of`, only if it was allocated before that moment.
+    Release {
+        key: PodKey,
+        as_of: Option<Timestamp>,
+        reply: oneshot::Sender<Result<Grant, ReleaseRefusal>>,
+    },
+}
+
+/// The way to the pool task. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct PoolHandle {
+    requests: mpsc::Sender<Request>,
+}
+
+impl PoolHandle {
+    /// A handle, and the end the task listens on. At most `depth` requests queue; more wait for
+    /// their turn outside.
+    pub(crate) fn new(depth: usize) -> (Self, mpsc::Receiver<Request>) {
+        let (requests, receiver) = mpsc::channel(depth);
+        (Self { requests }, receiver)
+    }
+
+    /// An address for a sandbox: the one it has, or a free one, now or within the time an ADD may
+    /// wait.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub async fn allocate(&self, key: PodKey, pod: PodName) -> Result<Grant, AddRefusal> {
+        let (reply, answer) = oneshot::channel();
+        let sent = self
+            .requests
+            .send(Request::Allocate { key, pod, reply })
+            .await;
+        sent.map_err(|_| AddRefusal::Stopping)?;
+        answer.await.unwrap_or(Err(AddRefusal::Stopping))
+    }
+
+    /// Takes a sandbox's address into its cooldown.
+    ///
+    /// # Errors
+    /// The key holds no address, or the release could not be recorded.
+    pub async fn release(&self, key: PodKey) -> Result<Grant, ReleaseRefusal> {
+        self.send_release(key, None).await
+    }
+
+    /// As [`PoolHandle::release`], for a release that was asked for at `as_of` while the daemon was
+    /// away: an allocation made since then stays.
+    ///
+    /// # Errors
+    /// As [`PoolHandle::release`].
+    pub async fn release_as_of(
+        &self,
+        key: PodKey,
+        as_of: Timestamp,
+    ) -> Result<Grant, ReleaseRefusal> {
+        self.send_release(key, Some(as_of)).await
+    }
+
+    async fn send_release(
+        &self,
+        key: PodKey,
+        as_of: Option<Timestamp>,
+    ) -> Result<Grant, ReleaseRefusal> {
+        let (reply, answer) = oneshot::channel();
+        let sent = self
+            .requests
+            .send(Request::Release { key, as_of, reply })
+            .await;
+        sent.map_err(|_| ReleaseRefusal::Stopping)?;
+        answer.await.unwrap_or(Err(ReleaseRefusal::Stopping))
+    }
+}

@@ -1,0 +1,197 @@
+//! ADD and DEL against the pool: the journal first, then the answer.
+
+use tokio::sync::oneshot;
+use vpc_aws::ec2::Ec2;
+use vpc_ipam::allocate::{held, undo};
+use vpc_ipam::journal::Record;
+use vpc_ipam::{AllocateError, Allocation, Holder, allocate, release};
+use vpc_model::{PodKey, PodName, Timestamp};
+
+use super::PoolTask;
+use super::handle::{AddRefusal, Grant, ReleaseRefusal, Request};
+use super::waiting::Waiter;
+use crate::clock;
+use crate::report::chain;
+
+/// How an attempt to allocate ended.
+enum Attempt {
+    Granted(Grant),
+    Empty(AllocateError),
+    NotWritten(String),
+}
+
+impl<E: Ec2> PoolTask<E> {
+    pub(super) fn handle(&mut self, request: Request) {
+        match request {
+            Request::Allocate { key, pod, reply } => self.add(key, pod, reply),
+            Request::Release { key, as_of, reply } => {
+                let result = self.release(&key, as_of);
+                // A caller that hung up does not undo a release.
+                let _ = reply.send(result);
+            }
+        }
+    }
+
+    fn add(
+        &mut self,
+        key: PodKey,
+        pod: PodName,
+        reply: oneshot::Sender<Result<Grant, AddRefusal>>,
+    ) {
+        let now = clock::now();
+        // Whoever comes later waits behind those who wait already.
+        let known = held(&self.pool, &key).is_some();
+        if known || (self.learned.is_some() && self.waiting.len() == 0) {
+            match self.attempt(&key, &pod, now) {
+                Attempt::Granted(grant) => {
+                    self.answer(&key, reply, grant);
+                    return;
+                }
+                Attempt::NotWritten(reason) => {
+                    let _ = reply.send(Err(AddRefusal::Journal(reason)));
+                    return;
+                }
+                Attempt::Empty(_) => {}
+            }
+        }
+        let until = now + self.patience.add_wait;
+        self.waiting.push(Waiter {
+            key,
+            pod,
+            until,
+            reply,
+        });
+    }
+
+    /// Sends a grant. If nobody is there to take it, the address stays allocated: the runtime
+    /// asks again with the same key, or sends a DEL.
+    fn answer(
+        &self,
+        key: &PodKey,
+        reply: oneshot::Sender<Result<Grant, AddRefusal>>,
+        grant: Grant,
+    ) {
+        if reply.send(Ok(grant)).is_err() {
+            tracing::info!(%key, "the caller of an ADD is gone; its address waits for it");
+        }
+    }
+
+    /// Serves the ADDs that wait, in their order, as far as there are addresses.
+    pub(super) fn serve_waiting(&mut self, now: Timestamp) {
+        if self.learned.is_none() {
+            return;
+        }
+        while let Some(waiter) = self.waiting.pop() {
+            if waiter.reply.is_closed() {
+                continue;
+            }
+            match self.attempt(&waiter.key, &waiter.pod, now) {
+                Attempt::Granted(grant) => self.answer(&waiter.key, waiter.reply, grant),
+                Attempt::NotWritten(reason) => {
+                    let _ = waiter.reply.send(Err(AddRefusal::Journal(reason)));
+                }
+                Attempt::Empty(_) => {
+                    self.waiting.put_back(waiter);
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Refuses the ADDs that have waited long enough, with the reason.
+    pub(super) fn refuse_expired(&mut self, now: Timestamp) {
+        for waiter in self.waiting.expired(now) {
+            let refusal = if self.learned.is_none() {
+                AddRefusal::NotReady(self.readiness.borrow().to_string())
+            } else {
+                let mut reason = match self.attempt(&waiter.key, &waiter.pod, now) {
+                    Attempt::Granted(grant) => {
+                        self.answer(&waiter.key, waiter.reply, grant);
+                        continue;
+                    }
+                    Attempt::NotWritten(reason) => {
+                        let _ = waiter.reply.send(Err(AddRefusal::Journal(reason)));
+                        continue;
+                    }
+                    Attempt::Empty(empty) => empty.to_string(),
+                };
+                for held in &self.held_back {
+                    reason.push_str("; ");
+                    reason.push_str(&held.to_string());
+                }
+                let creating = self.pool.creations().count();
+                if creating > 0 {
+                    reason.push_str(&format!("; {creating} ENIs are being created"));
+                }
+                AddRefusal::NoAddress(reason)
+            };
+            let _ = waiter.reply.send(Err(refusal));
+        }
+    }
+
+    fn attempt(&mut self, key: &PodKey, pod: &PodName, now: Timestamp) -> Attempt {
+        let allocation = match allocate(&mut self.pool, key, pod, now) {
+            Ok(allocation) => allocation,
+            Err(empty) => return Attempt::Empty(empty),
+        };
+        if !allocation.repeated {
+            let record = Record::Allocate {
+                holder: holder(&allocation),
+            };
+            if let Err(error) = self.journal.append(&record) {
+                undo(&mut self.pool, &allocation);
+                return Attempt::NotWritten(chain(&error));
+            }
+        }
+        Attempt::Granted(grant(&allocation))
+    }
+
+    fn release(&mut self, key: &PodKey, as_of: Option<Timestamp>) -> Result<Grant, ReleaseRefusal> {
+        // A DEL that overtakes its ADD: the ADD must not be served afterwards.
+        if as_of.is_none()
+            && let Some(waiter) = self.waiting.remove(key)
+        {
+            let reason = "the sandbox was deleted while it waited".to_owned();
+            let _ = waiter.reply.send(Err(AddRefusal::NoAddress(reason)));
+        }
+        let found = held(&self.pool, key).ok_or(ReleaseRefusal::UnknownPod)?;
+        if as_of.is_some_and(|as_of| found.since > as_of) {
+            return Err(ReleaseRefusal::UnknownPod);
+        }
+        let now = clock::now();
+        let until = now + self.patience.cooldown;
+        // The journal first: an address whose release is not recorded stays allocated, which
+        // loses an address and never gives one to two pods.
+        self.journal
+            .append(&Record::Release {
+                key: found.key.clone(),
+                until,
+            })
+            .map_err(|error| ReleaseRefusal::Journal(chain(&error)))?;
+        match release(&mut self.pool, key, now, self.patience.cooldown) {
+            Ok(released) => Ok(grant(&released)),
+            Err(_) => Err(ReleaseRefusal::UnknownPod),
+        }
+    }
+}
+
+fn holder(allocation: &Allocation) -> Holder {
+    Holder {
+        key: allocation.key.clone(),
+        pod: allocation.pod.clone(),
+        address: allocation.address,
+        device: allocation.device,
+        card: allocation.card,
+        since: allocation.since,
+    }
+}
+
+fn grant(allocation: &Allocation) -> Grant {
+    Grant {
+        address: allocation.address,
+        eni: allocation.eni.clone(),
+        device: allocation.device,
+        card: allocation.card,
+        table: allocation.table,
+    }
+}
