@@ -11,7 +11,7 @@
 //! and `nft` know the messages and decide nothing. No other program is run: no ip, nft, iptables.
 //!
 //! Everything is synchronous and acts on the calling thread's network namespace, the host's. A
-//! pod's namespace is named by its path; no caller's thread ever moves into it.
+//! pod's namespace is named by its path.
 
 mod apply;
 mod desired;

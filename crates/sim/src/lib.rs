@@ -1,1 +1,20 @@
-//! An honest small AWS: a world of VPCs, subnets, instances and ENIs behind EC2's and IMDS's protocols.
+//! An honest small AWS: VPCs, subnets, instances and ENIs behind EC2's and IMDS's protocols.
+//!
+//! [`world`] is pure: it holds the resources and EC2's rules about them, and time is an argument.
+//! [`fault`] decides which calls go wrong. [`http`] serves the world as the EC2 Query protocol and
+//! as IMDSv2, and [`Sim`] is the handle that ties them together.
+
+pub mod calls;
+mod error;
+pub mod fault;
+pub mod http;
+mod sim;
+pub mod world;
+
+pub use error::ApiError;
+pub use http::IdentifyBy;
+pub use sim::Sim;
+pub use world::{
+    FabricEni, FabricInstance, FabricSubnet, FabricView, PublicAddress, RunInstance, Span, World,
+    WorldConfig,
+};

@@ -1,0 +1,363 @@
+//! One node of a lab: its namespace, its daemon, its pods.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use vpc_model::{InstanceId, SubnetId};
+
+use crate::addresses::{EC2_API, EC2_API_PORT};
+use crate::daemon::{self, Daemon};
+use crate::gate::Gate;
+use crate::names::{netns_path, node_name};
+use crate::process::{Exit, Launch};
+use crate::runtime::execute::CniOutput;
+use crate::runtime::pod::{Pod, Records, Sandbox};
+use crate::runtime::{self, CniCall, Runtime};
+use crate::state::{self, LabFolder, NodeRecord};
+use crate::tool::Tools;
+
+/// The plugin of the chain that is under test.
+const PLUGIN: &str = "aws-cni";
+
+/// The daemon's program.
+const DAEMON: &str = "ipamd";
+
+/// What every node of a lab has in common.
+#[derive(Debug, Clone)]
+pub(crate) struct Common {
+    /// Programs of the system.
+    pub(crate) tools: Tools,
+    /// The lab's folder.
+    pub(crate) folder: LabFolder,
+    /// Where the programs under test are; absolute.
+    pub(crate) bin_dir: PathBuf,
+    /// Variables for the daemons.
+    pub(crate) ipamd_env: BTreeMap<String, String>,
+    /// Whether something may still be started.
+    pub(crate) gate: Arc<Gate>,
+}
+
+/// One node. Everything can be asked of it from several tasks at once.
+#[derive(Debug)]
+pub struct Node {
+    record: NodeRecord,
+    name: String,
+    netns: PathBuf,
+    folder: PathBuf,
+    runtime: Runtime,
+    daemon: Arc<Daemon>,
+}
+
+impl Node {
+    /// Makes the node's folders and installs the plugin, as the init container of a cluster's
+    /// DaemonSet does. The namespace is the fabric's.
+    ///
+    /// # Errors
+    /// A folder could not be made.
+    pub(crate) fn prepare(common: &Common, record: NodeRecord) -> Result<Node, state::Error> {
+        let folder = node_folder(&common.folder, record.number);
+        for part in ["run", "cni", "bin", "log", "no-programs"] {
+            state::make_folder(&folder.join(part))?;
+        }
+        let installed = folder.join("bin").join(PLUGIN);
+        std::os::unix::fs::symlink(common.bin_dir.join(PLUGIN), &installed)
+            .map_err(|source| state::write_failed(&installed, source))?;
+        let netns = netns_path(&common.folder.name().node(record.number));
+        Ok(Node {
+            name: node_name(record.number),
+            runtime: node_runtime(&common.tools, &common.folder, &common.gate, record.number),
+            daemon: Arc::new(node_daemon(common, &record, &folder)),
+            record,
+            netns,
+            folder,
+        })
+    }
+
+    /// Its number, from 1.
+    #[must_use]
+    pub fn number(&self) -> usize {
+        usize::from(self.record.number)
+    }
+
+    /// Its name: `node1`.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The file of its network namespace.
+    #[must_use]
+    pub fn netns(&self) -> &Path {
+        &self.netns
+    }
+
+    /// Its folder, with `run`, `cni`, `bin` and `log` in it.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Where its daemon writes the network configuration.
+    #[must_use]
+    pub fn conflist(&self) -> PathBuf {
+        self.daemon.conflist.clone()
+    }
+
+    /// Its daemon's socket.
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
+        self.daemon.socket.clone()
+    }
+
+    /// Its daemon's log.
+    #[must_use]
+    pub fn ipamd_log(&self) -> PathBuf {
+        self.daemon.launch.log.clone()
+    }
+
+    /// The log of its plugin.
+    #[must_use]
+    pub fn plugin_log(&self) -> PathBuf {
+        self.folder.join("log").join("plugin.log")
+    }
+
+    /// Its instance.
+    #[must_use]
+    pub fn instance(&self) -> &InstanceId {
+        &self.record.instance
+    }
+
+    /// The subnet of its primary ENI.
+    #[must_use]
+    pub fn subnet(&self) -> &SubnetId {
+        &self.record.subnet
+    }
+
+    /// The primary address of its primary ENI.
+    #[must_use]
+    pub fn primary_address(&self) -> Ipv4Addr {
+        self.record.primary_address
+    }
+
+    /// The public address that stands for it on the internet.
+    #[must_use]
+    pub fn public_address(&self) -> Ipv4Addr {
+        self.record.public_address
+    }
+
+    /// Starts its daemon with `extra` variables besides the lab's. Gives the process id.
+    ///
+    /// # Errors
+    /// See [`Daemon::start`].
+    pub async fn start_ipamd(
+        &self,
+        extra: &BTreeMap<String, String>,
+    ) -> Result<u32, daemon::Error> {
+        self.daemon.start(extra)
+    }
+
+    /// Asks its daemon to end, and waits.
+    ///
+    /// # Errors
+    /// See [`Daemon::stop`].
+    pub async fn stop_ipamd(&self) -> Result<Exit, daemon::Error> {
+        self.daemon.stop().await
+    }
+
+    /// Kills its daemon.
+    ///
+    /// # Errors
+    /// See [`Daemon::kill`].
+    pub async fn kill_ipamd(&self) -> Result<Exit, daemon::Error> {
+        self.daemon.kill().await
+    }
+
+    /// Its daemon's process id, while it runs.
+    #[must_use]
+    pub fn ipamd_pid(&self) -> Option<u32> {
+        self.daemon.pid()
+    }
+
+    /// Waits until its daemon can serve pods. Gives how long that took.
+    ///
+    /// # Errors
+    /// See [`Daemon::wait_ready`].
+    pub async fn wait_ready(&self, patience: Duration) -> Result<Duration, daemon::Error> {
+        self.daemon.wait_ready(patience).await
+    }
+
+    /// Makes a pod, as a kubelet and a runtime do.
+    ///
+    /// # Errors
+    /// See [`Runtime::add_pod`].
+    pub async fn add_pod(&self, name: &str) -> Result<Pod, runtime::Error> {
+        let name = name.to_owned();
+        self.blocking(move |runtime| runtime.add_pod(&name)).await
+    }
+
+    /// Removes a pod. Gives what the plugins took, from exec to exit.
+    ///
+    /// # Errors
+    /// See [`Runtime::del_pod`].
+    pub async fn del_pod(&self, pod: &Pod) -> Result<Duration, runtime::Error> {
+        let sandbox = pod.sandbox.clone();
+        self.blocking(move |runtime| runtime.del_pod(&sandbox))
+            .await
+    }
+
+    /// Its wired pods, by name.
+    ///
+    /// # Errors
+    /// See [`Runtime::pods`].
+    pub fn pods(&self) -> Result<Vec<Pod>, runtime::Error> {
+        self.runtime.pods()
+    }
+
+    /// Makes only a pod's namespace.
+    ///
+    /// # Errors
+    /// See [`Runtime::sandbox`].
+    pub async fn sandbox(&self, name: &str) -> Result<Sandbox, runtime::Error> {
+        let name = name.to_owned();
+        self.blocking(move |runtime| runtime.sandbox(&name)).await
+    }
+
+    /// Removes only a pod's namespace.
+    ///
+    /// # Errors
+    /// See [`Runtime::remove_sandbox`].
+    pub async fn remove_sandbox(&self, sandbox: &Sandbox) -> Result<(), runtime::Error> {
+        let sandbox = sandbox.clone();
+        self.blocking(move |runtime| runtime.remove_sandbox(&sandbox))
+            .await
+    }
+
+    /// Executes the first plugin of the chain once, exactly as asked.
+    ///
+    /// # Errors
+    /// See [`Runtime::call`].
+    pub async fn cni(&self, call: CniCall) -> Result<CniOutput, runtime::Error> {
+        self.blocking(move |runtime| runtime.call(&call)).await
+    }
+
+    /// Its daemon, for whoever takes the lab down.
+    pub(crate) fn daemon(&self) -> Arc<Daemon> {
+        Arc::clone(&self.daemon)
+    }
+
+    /// Work on a thread of its own. It goes on when the future is dropped, until the gate closes.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Runtime) -> Result<T, runtime::Error> + Send + 'static,
+    ) -> Result<T, runtime::Error> {
+        let runtime = self.runtime.clone();
+        match tokio::task::spawn_blocking(move || work(&runtime)).await {
+            Ok(result) => result,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => Err(runtime::Error::Abandoned),
+            },
+        }
+    }
+}
+
+/// The runtime of node `number`, for the lab's own process and for any other.
+#[must_use]
+pub fn node_runtime(tools: &Tools, lab: &LabFolder, gate: &Arc<Gate>, number: u8) -> Runtime {
+    let folder = node_folder(lab, number);
+    Runtime {
+        tools: tools.clone(),
+        lab: lab.name().clone(),
+        node: number,
+        configurations: folder.join("cni"),
+        plugins: folder.join("bin"),
+        no_programs: folder.join("no-programs"),
+        records: Records::in_folder(lab.pods()),
+        gate: Arc::clone(gate),
+    }
+}
+
+/// The folder of node `number`.
+#[must_use]
+pub fn node_folder(lab: &LabFolder, number: u8) -> PathBuf {
+    lab.path().join(node_name(number))
+}
+
+fn node_daemon(common: &Common, record: &NodeRecord, folder: &Path) -> Daemon {
+    let socket = folder.join("run").join("ipamd.sock");
+    let mut environment = daemon_environment(folder, &socket, &node_name(record.number));
+    environment.extend(common.ipamd_env.clone());
+    Daemon {
+        node: node_name(record.number),
+        launch: Launch {
+            program: common.bin_dir.join(DAEMON),
+            environment,
+            folder: folder.to_owned(),
+            netns: netns_path(&common.folder.name().node(record.number)),
+            log: folder.join("log").join("ipamd.log"),
+            setpriv: common.tools.setpriv.clone(),
+        },
+        record: folder.join("ipamd.json"),
+        socket,
+        conflist: folder.join("cni").join("10-aws.conflist"),
+        running: Mutex::new(None),
+    }
+}
+
+/// What the DaemonSet of a cluster sets, with every path inside the node's own folder. Instance
+/// metadata is where it always is; the credentials are any, since the simulated EC2 does not
+/// check signatures.
+fn daemon_environment(folder: &Path, socket: &Path, name: &str) -> BTreeMap<String, String> {
+    let text = |path: PathBuf| path.to_string_lossy().into_owned();
+    BTreeMap::from(
+        [
+            ("MY_NODE_NAME", name.to_owned()),
+            (
+                "AWS_ENDPOINT_URL_EC2",
+                format!("http://{EC2_API}:{EC2_API_PORT}"),
+            ),
+            ("AWS_ACCESS_KEY_ID", "lab".to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", "lab".to_owned()),
+            ("VPC_CNI_SOCKET", text(socket.to_owned())),
+            ("VPC_CNI_STATE_DIR", text(folder.join("run"))),
+            (
+                "AWS_VPC_K8S_CNI_BACKING_STORE",
+                text(folder.join("run").join("ipam.json")),
+            ),
+            ("HOST_CNI_CONFDIR_PATH", text(folder.join("cni"))),
+            ("HOST_CNI_BIN_PATH", text(folder.join("bin"))),
+            ("AWS_VPC_K8S_CNI_LOG_FILE", "stderr".to_owned()),
+            (
+                "AWS_VPC_K8S_PLUGIN_LOG_FILE",
+                text(folder.join("log").join("plugin.log")),
+            ),
+            ("PATH", text(folder.join("no-programs"))),
+        ]
+        .map(|(name, value)| (name.to_owned(), value)),
+    )
+}
+
+/// Whether the daemon of node `number` runs, by the record it has in its folder; for processes
+/// other than the lab's own.
+///
+/// # Errors
+/// The record is there and unreadable.
+pub fn recorded_daemon(lab: &LabFolder, number: u8) -> Result<Option<u32>, state::Error> {
+    let record = node_folder(lab, number).join("ipamd.json");
+    let process: Option<crate::pid::ProcessId> = state::read_json(&record)?;
+    Ok(process
+        .filter(|process| process.is_alive())
+        .map(|process| process.pid))
+}
+
+/// Where the programs under test are, as an absolute path.
+///
+/// # Errors
+/// There is no such folder.
+pub(crate) fn absolute_bin_dir(bin_dir: &Path) -> Result<PathBuf, state::Error> {
+    fs::canonicalize(bin_dir).map_err(|source| state::read_failed(bin_dir, source))
+}

@@ -1,0 +1,166 @@
+//! Can this machine hold a lab? Everything it lacks is said in one sentence that ends with what
+//! to do about it, before anything is made.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+use crate::names::netns_path;
+use crate::tool::{self, Tools};
+
+/// What is missing.
+#[derive(Debug, thiserror::Error)]
+pub enum Missing {
+    /// Not root.
+    #[error("network namespaces need root: run this with sudo")]
+    Root,
+    /// A program of the system.
+    #[error("the program {program} is missing: install it with `apt-get install {package}`")]
+    Program {
+        /// Its name.
+        program: &'static str,
+        /// The Debian and Ubuntu package that has it.
+        package: &'static str,
+    },
+    /// A program of this project.
+    #[error(
+        "{program} is not in {folder}: build it with `cargo build --workspace`, or name the folder \
+         it is in with --bin-dir"
+    )]
+    Binary {
+        /// Its name.
+        program: &'static str,
+        /// Where it was looked for.
+        folder: PathBuf,
+    },
+    /// Namespaces cannot be made, although this is root.
+    #[error(
+        "this root may not create network namespaces; in a container, run it privileged \
+         (`docker run --privileged`)"
+    )]
+    Namespaces(#[source] tool::Error),
+    /// The kernel cannot make veth pairs.
+    #[error(
+        "this kernel has no veth devices: load them with `modprobe veth`, or boot a kernel with \
+         CONFIG_VETH"
+    )]
+    Veth(#[source] tool::Error),
+    /// The kernel has no nftables, or not enough of it.
+    #[error(
+        "this kernel lacks nftables with sets and NAT: load it with `modprobe nf_tables nft_chain_nat`, or \
+         boot a kernel with CONFIG_NF_TABLES, CONFIG_NFT_NAT and CONFIG_NF_CONNTRACK"
+    )]
+    Nftables(#[source] tool::Error),
+}
+
+/// The programs `ip` and `nft`, for someone who is root.
+///
+/// # Errors
+/// [`Missing::Root`] and [`Missing::Program`].
+pub fn tools() -> Result<Tools, Missing> {
+    if !rustix::process::geteuid().is_root() {
+        return Err(Missing::Root);
+    }
+    let find =
+        |program, package| find_program(program).ok_or(Missing::Program { program, package });
+    Ok(Tools {
+        ip: find("ip", "iproute2")?,
+        nft: find("nft", "nftables")?,
+        setpriv: find_program("setpriv"),
+    })
+}
+
+/// Everything a lab needs: root, programs, and the kernel features, which are tried out in a
+/// namespace of their own.
+///
+/// # Errors
+/// [`Missing`].
+pub fn check() -> Result<Tools, Missing> {
+    let tools = tools()?;
+    let netns = format!("vpc-lab-preflight-{}", std::process::id());
+    let scratch = Scratch::create(&tools, &netns)?;
+    let pair = ["link add preflight0 type veth peer name preflight1".to_owned()];
+    tools.ip(Some(&netns), &pair).map_err(Missing::Veth)?;
+    let table = "table ip preflight {\n\
+                 set assigned { type ifname . ipv4_addr; flags interval; }\n\
+                 chain out { type nat hook postrouting priority srcnat; }\n\
+                 chain in { type filter hook prerouting priority raw; notrack; }\n\
+                 }\n";
+    tools
+        .nft(&netns_path(&netns), table)
+        .map_err(Missing::Nftables)?;
+    drop(scratch);
+    Ok(tools)
+}
+
+/// Whether the programs under test are in `folder`.
+///
+/// # Errors
+/// [`Missing::Binary`].
+pub fn binaries(folder: &Path) -> Result<(), Missing> {
+    for program in ["ipamd", "aws-cni"] {
+        if !folder.join(program).is_file() {
+            return Err(Missing::Binary {
+                program,
+                folder: folder.to_owned(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// A namespace to try things in; gone with this value.
+struct Scratch<'a> {
+    tools: &'a Tools,
+    netns: &'a str,
+}
+
+impl<'a> Scratch<'a> {
+    fn create(tools: &'a Tools, netns: &'a str) -> Result<Scratch<'a>, Missing> {
+        let add = [format!("netns add {netns}")];
+        tools.ip(None, &add).map_err(Missing::Namespaces)?;
+        Ok(Scratch { tools, netns })
+    }
+}
+
+impl Drop for Scratch<'_> {
+    fn drop(&mut self) {
+        // Nothing more can be done about a namespace that will not go.
+        let _ = self.tools.ip(None, &[format!("netns del {}", self.netns)]);
+    }
+}
+
+/// Looks in the folders of `PATH`, then where Debian keeps administrators' programs: an ordinary
+/// user's `PATH`, which sudo may keep, lacks those.
+fn find_program(program: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path)
+        .chain(["/usr/sbin", "/sbin", "/usr/bin", "/bin"].map(PathBuf::from))
+        .map(|folder| folder.join(program))
+        .find(|candidate| candidate.is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_is_found_and_one_that_does_not_exist_is_not() {
+        assert!(find_program("ip").is_some_and(|path| path.is_absolute()));
+        assert_eq!(find_program("no-such-program"), None);
+    }
+
+    #[test]
+    fn a_missing_binary_is_named_with_the_folder_and_the_remedy() {
+        let error = binaries(Path::new("/nonexistent")).unwrap_err().to_string();
+        for part in ["ipamd", "/nonexistent", "cargo build"] {
+            assert!(error.contains(part), "{error}");
+        }
+    }
+
+    #[test]
+    fn this_machine_can_hold_a_lab_and_the_check_leaves_nothing_behind() {
+        check().unwrap();
+        let mine = format!("vpc-lab-preflight-{}", std::process::id());
+        assert!(!netns_path(&mine).exists());
+    }
+}

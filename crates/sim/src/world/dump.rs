@@ -1,0 +1,76 @@
+//! The whole world as JSON, for people and tests.
+
+use serde_json::{Value, json};
+
+use super::World;
+use super::state::Attachment;
+
+impl World {
+    /// Everything, as of the last call or [`World::advance`]. The form may change.
+    #[must_use]
+    pub fn dump(&self) -> Value {
+        json!({
+            "now": self.now,
+            "revision": self.revision,
+            "region": self.config.region,
+            "account": self.config.account,
+            "vpcs": self.vpcs.iter().map(|(id, vpc)| json!({
+                "id": id,
+                "cidr": vpc.cidr,
+                "defaultSecurityGroup": vpc.default_group,
+                "tags": vpc.tags,
+            })).collect::<Vec<_>>(),
+            "subnets": self.subnets.iter().map(|(id, subnet)| json!({
+                "id": id,
+                "vpc": subnet.vpc,
+                "cidr": subnet.space.cidr(),
+                "availabilityZone": subnet.availability_zone,
+                "availableAddresses": subnet.space.available(),
+                "tags": subnet.tags,
+            })).collect::<Vec<_>>(),
+            "securityGroups": self.groups.iter().map(|(id, group)| json!({
+                "id": id,
+                "vpc": group.vpc,
+                "name": group.name,
+                "tags": group.tags,
+            })).collect::<Vec<_>>(),
+            "instances": self.instances.iter().map(|(id, instance)| json!({
+                "id": id,
+                "name": instance.name,
+                "instanceType": instance.instance_type,
+                "subnet": instance.subnet,
+                "availabilityZone": instance.availability_zone,
+                "launchedAt": instance.launched_at,
+                "terminatedAt": instance.terminated_at,
+                "tags": instance.tags,
+            })).collect::<Vec<_>>(),
+            "enis": self.enis.iter().map(|(id, eni)| json!({
+                "id": id,
+                "mac": eni.mac,
+                "subnet": eni.subnet,
+                "description": eni.description,
+                "status": eni.status(),
+                "primary": eni.primary,
+                "secondaries": eni.secondaries,
+                "prefixes": eni.prefixes,
+                "public": eni.public,
+                "securityGroups": eni.security_groups,
+                "sourceDestCheck": eni.source_dest_check,
+                "tags": eni.tags,
+                "attachment": eni.attachment.as_ref().map(|a| self.dump_attachment(a)),
+            })).collect::<Vec<_>>(),
+        })
+    }
+
+    fn dump_attachment(&self, attachment: &Attachment) -> Value {
+        json!({
+            "id": attachment.id,
+            "instance": attachment.instance,
+            "device": attachment.device.0,
+            "card": attachment.card.0,
+            "status": attachment.status(self.now),
+            "linkPresent": attachment.link_from <= self.now,
+            "deleteOnTermination": attachment.delete_on_termination,
+        })
+    }
+}

@@ -1,0 +1,133 @@
+//! The world as a network sees it: what has to be cabled, and with which addresses.
+
+use std::net::Ipv4Addr;
+
+use ipnet::Ipv4Net;
+use vpc_model::{
+    DeviceIndex, EniId, InstanceId, Ipv4Prefix, MacAddress, NetworkCard, SecurityGroupId, SubnetId,
+};
+
+use super::World;
+
+/// Everything that a fabric has to provide at one moment.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct FabricView {
+    /// The networks of all VPCs.
+    pub vpc_cidrs: Vec<Ipv4Net>,
+    /// The subnets, by id.
+    pub subnets: Vec<FabricSubnet>,
+    /// The instances, by id; terminated ones are left out.
+    pub instances: Vec<FabricInstance>,
+}
+
+/// A subnet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FabricSubnet {
+    /// Which.
+    pub id: SubnetId,
+    /// Its network.
+    pub cidr: Ipv4Net,
+    /// The VPC router's address in it: the second of the network.
+    pub gateway: Ipv4Addr,
+    /// The name of its availability zone.
+    pub availability_zone: String,
+}
+
+/// An instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FabricInstance {
+    /// Which.
+    pub id: InstanceId,
+    /// The name it was launched with.
+    pub name: String,
+    /// The ENIs whose link is present, by card and device.
+    pub enis: Vec<FabricEni>,
+}
+
+/// An ENI whose link is present in its instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FabricEni {
+    /// Which.
+    pub id: EniId,
+    /// The link's MAC address.
+    pub mac: MacAddress,
+    /// The position on the card.
+    pub device: DeviceIndex,
+    /// The network card.
+    pub card: NetworkCard,
+    /// The subnet.
+    pub subnet: SubnetId,
+    /// The subnet's network.
+    pub subnet_cidr: Ipv4Net,
+    /// The primary address.
+    pub primary: Ipv4Addr,
+    /// All addresses, the primary first.
+    pub addresses: Vec<Ipv4Addr>,
+    /// The prefixes.
+    pub prefixes: Vec<Ipv4Prefix>,
+    /// The public address that stands for the primary one.
+    pub public: Option<Ipv4Addr>,
+    /// Whether the VPC drops packets of addresses that are not the ENI's.
+    pub source_dest_check: bool,
+    /// The security groups.
+    pub security_groups: Vec<SecurityGroupId>,
+}
+
+impl World {
+    /// The fabric as of the last call or [`World::advance`].
+    #[must_use]
+    pub fn fabric(&self) -> FabricView {
+        FabricView {
+            vpc_cidrs: self.vpcs.values().map(|vpc| vpc.cidr).collect(),
+            subnets: self
+                .subnets
+                .iter()
+                .map(|(id, subnet)| FabricSubnet {
+                    id: id.clone(),
+                    cidr: subnet.space.cidr(),
+                    gateway: subnet.space.gateway(),
+                    availability_zone: subnet.availability_zone.clone(),
+                })
+                .collect(),
+            instances: self
+                .instances
+                .iter()
+                .filter(|(_, instance)| instance.terminated_at.is_none())
+                .map(|(id, instance)| FabricInstance {
+                    id: id.clone(),
+                    name: instance.name.clone(),
+                    enis: self.fabric_enis(id),
+                })
+                .collect(),
+        }
+    }
+
+    fn fabric_enis(&self, instance: &InstanceId) -> Vec<FabricEni> {
+        let mut enis: Vec<FabricEni> = self
+            .enis
+            .iter()
+            .filter_map(|(id, eni)| {
+                let attachment = eni.attachment.as_ref()?;
+                if &attachment.instance != instance || attachment.link_from > self.now {
+                    return None;
+                }
+                Some(FabricEni {
+                    id: id.clone(),
+                    mac: eni.mac,
+                    device: attachment.device,
+                    card: attachment.card,
+                    subnet: eni.subnet.clone(),
+                    subnet_cidr: self.subnets.get(&eni.subnet)?.space.cidr(),
+                    primary: eni.primary,
+                    addresses: eni.all_addresses(),
+                    prefixes: eni.prefixes.clone(),
+                    public: eni.public,
+                    source_dest_check: eni.source_dest_check,
+                    security_groups: eni.security_groups.clone(),
+                })
+            })
+            .collect();
+        enis.sort_by_key(|eni| (eni.card, eni.device));
+        enis
+    }
+}

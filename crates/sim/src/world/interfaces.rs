@@ -1,0 +1,213 @@
+//! `DescribeNetworkInterfaces`, and an ENI as responses have it.
+
+use std::net::Ipv4Addr;
+
+use vpc_aws::ec2::wire::{
+    DescribeNetworkInterfacesRequest, DescribeNetworkInterfacesResponse, GroupIdentifier,
+    Ipv4Prefix as WirePrefix, NetworkInterface, NetworkInterfaceAssociation,
+    NetworkInterfaceAttachment, NetworkInterfacePrivateIpAddress, Operator, Set,
+};
+use vpc_model::{EniId, Ipv4Prefix, SecurityGroupId, Timestamp};
+
+use super::World;
+use super::filter::Facts;
+use super::modify::refuse_dry_run;
+use super::page::Paging;
+use super::state::{Attachment, Eni};
+use super::tags::to_wire;
+use super::wall::iso8601;
+use crate::error::ApiError;
+
+impl World {
+    /// Describes ENIs.
+    ///
+    /// # Errors
+    /// As EC2's: an id that does not exist, an unknown filter, a bad page size or token.
+    pub fn describe_network_interfaces(
+        &mut self,
+        request: &DescribeNetworkInterfacesRequest,
+        now: Timestamp,
+    ) -> Result<DescribeNetworkInterfacesResponse, ApiError> {
+        self.advance(now);
+        refuse_dry_run(request.dry_run)?;
+        let ids: Vec<EniId> = request
+            .network_interface_ids
+            .iter()
+            .map(|id| self.eni_id(Some(id)))
+            .collect::<Result<_, _>>()?;
+        let mut found = Vec::new();
+        for (id, eni) in &self.enis {
+            let named = ids.is_empty() || ids.contains(id);
+            if self.facts(id, eni).meet(&eni.tags, &request.filters)? && named {
+                found.push((id.to_string(), self.describe_eni(id, eni)));
+            }
+        }
+        let paging = Paging {
+            max_results: request.max_results,
+            next_token: request.next_token.as_deref(),
+            by_id: !ids.is_empty(),
+            sizes: (5, 1000),
+        };
+        let (page, next_token) = paging.cut(found)?;
+        Ok(DescribeNetworkInterfacesResponse {
+            network_interfaces: page.into(),
+            next_token,
+            ..Default::default()
+        })
+    }
+
+    fn facts(&self, id: &EniId, eni: &Eni) -> Facts {
+        let attachment = eni.attachment.as_ref();
+        let names = eni.security_groups.iter().map(|g| self.group_name(g));
+        Facts::default()
+            .with("network-interface-id", [id])
+            .with("subnet-id", [&eni.subnet])
+            .with("vpc-id", [&eni.vpc])
+            .with("availability-zone", [&eni.availability_zone])
+            .with("description", [&eni.description])
+            .with("status", [eni.status()])
+            .with("mac-address", [eni.mac])
+            .with("owner-id", [&self.config.account])
+            .with("interface-type", [&eni.interface_type])
+            .with("source-dest-check", [eni.source_dest_check])
+            .with("requester-managed", [false])
+            .with("private-ip-address", [eni.primary])
+            .with("addresses.private-ip-address", eni.all_addresses())
+            .with(
+                "addresses.primary",
+                eni.all_addresses().iter().map(|a| *a == eni.primary),
+            )
+            .with("group-id", &eni.security_groups)
+            .with("group-name", names)
+            .with("attachment.instance-id", attachment.map(|a| &a.instance))
+            .with("attachment.attachment-id", attachment.map(|a| &a.id))
+            .with("attachment.status", attachment.map(|a| a.status(self.now)))
+            .with("attachment.device-index", attachment.map(|a| a.device.0))
+            .with(
+                "attachment.delete-on-termination",
+                attachment.map(|a| a.delete_on_termination),
+            )
+    }
+
+    pub(super) fn describe_eni(&self, id: &EniId, eni: &Eni) -> NetworkInterface {
+        NetworkInterface {
+            network_interface_id: Some(id.to_string()),
+            subnet_id: Some(eni.subnet.to_string()),
+            vpc_id: Some(eni.vpc.to_string()),
+            availability_zone: Some(eni.availability_zone.clone()),
+            availability_zone_id: Some(self.zone_id(&eni.availability_zone)),
+            description: Some(eni.description.clone()),
+            owner_id: Some(self.config.account.clone()),
+            requester_managed: Some(false),
+            status: Some(eni.status().to_owned()),
+            mac_address: Some(eni.mac.to_string()),
+            private_ip_address: Some(eni.primary.to_string()),
+            private_dns_name: Some(self.private_name(eni.primary)),
+            public_dns_name: eni.public.map(|public| self.public_name(public)),
+            source_dest_check: Some(eni.source_dest_check),
+            groups: self.group_identifiers(&eni.security_groups),
+            attachment: eni.attachment.as_ref().map(|a| self.describe_attachment(a)),
+            association: eni.public.map(|public| self.association(public)),
+            tag_set: to_wire(&eni.tags),
+            private_ip_addresses: eni
+                .all_addresses()
+                .into_iter()
+                .map(|address| self.describe_address(eni, address))
+                .collect(),
+            ipv4_prefixes: wire_prefixes(&eni.prefixes),
+            interface_type: Some(eni.interface_type.clone()),
+            connection_tracking_configuration: eni.connection_tracking.clone(),
+            deny_all_igw_traffic: Some(false),
+            operator: Some(Operator {
+                managed: Some(false),
+                principal: None,
+            }),
+            ..Default::default()
+        }
+    }
+
+    fn describe_attachment(&self, attachment: &Attachment) -> NetworkInterfaceAttachment {
+        NetworkInterfaceAttachment {
+            attachment_id: Some(attachment.id.to_string()),
+            instance_id: Some(attachment.instance.to_string()),
+            instance_owner_id: Some(self.config.account.clone()),
+            device_index: Some(attachment.device.0.into()),
+            network_card_index: Some(attachment.card.0.into()),
+            status: Some(attachment.status(self.now).to_owned()),
+            attach_time: Some(iso8601(attachment.requested_at)),
+            delete_on_termination: Some(attachment.delete_on_termination),
+        }
+    }
+
+    fn describe_address(&self, eni: &Eni, address: Ipv4Addr) -> NetworkInterfacePrivateIpAddress {
+        let primary = address == eni.primary;
+        let public = eni.public.filter(|_| primary);
+        NetworkInterfacePrivateIpAddress {
+            association: public.map(|public| self.association(public)),
+            primary: Some(primary),
+            private_dns_name: Some(self.private_name(address)),
+            private_ip_address: Some(address.to_string()),
+        }
+    }
+
+    fn association(&self, public: Ipv4Addr) -> NetworkInterfaceAssociation {
+        NetworkInterfaceAssociation {
+            ip_owner_id: Some("amazon".to_owned()),
+            public_dns_name: Some(self.public_name(public)),
+            public_ip: Some(public.to_string()),
+            ..Default::default()
+        }
+    }
+
+    pub(super) fn group_identifiers(&self, ids: &[SecurityGroupId]) -> Set<GroupIdentifier> {
+        let one = |id: &SecurityGroupId| GroupIdentifier {
+            group_id: Some(id.to_string()),
+            group_name: Some(self.group_name(id)),
+        };
+        ids.iter().map(one).collect()
+    }
+
+    fn group_name(&self, id: &SecurityGroupId) -> String {
+        self.groups
+            .get(id)
+            .map_or_else(String::new, |g| g.name.clone())
+    }
+
+    /// The DNS name of a private address, as of the region.
+    pub(super) fn private_name(&self, address: Ipv4Addr) -> String {
+        let region = &self.config.region;
+        let [a, b, c, d] = address.octets();
+        format!("ip-{a}-{b}-{c}-{d}.{region}.compute.internal")
+    }
+
+    pub(super) fn public_name(&self, address: Ipv4Addr) -> String {
+        let region = &self.config.region;
+        let [a, b, c, d] = address.octets();
+        format!("ec2-{a}-{b}-{c}-{d}.{region}.compute.amazonaws.com")
+    }
+
+    /// The id of an availability zone, the same in every account: `us-west-2a` is `usw2-az1`.
+    pub(super) fn zone_id(&self, zone: &str) -> String {
+        let parts: Vec<&str> = self.config.region.split('-').collect();
+        let short: String = match parts.as_slice() {
+            [country, direction, number] => {
+                let direction = direction.chars().next().unwrap_or('x');
+                format!("{country}{direction}{number}")
+            }
+            other => other.concat(),
+        };
+        let letter = zone.bytes().last().unwrap_or(b'a');
+        format!(
+            "{short}-az{}",
+            letter.saturating_sub(b'a').saturating_add(1)
+        )
+    }
+}
+
+/// Prefixes as responses have them; absent if there are none.
+pub(super) fn wire_prefixes(prefixes: &[Ipv4Prefix]) -> Option<Set<WirePrefix>> {
+    let one = |prefix: &Ipv4Prefix| WirePrefix {
+        ipv4_prefix: Some(prefix.to_string()),
+    };
+    Set::non_empty(prefixes.iter().map(one).collect())
+}

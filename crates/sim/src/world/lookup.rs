@@ -1,0 +1,129 @@
+//! Ids in requests: read, found, or refused with EC2's code for that kind of resource. The
+//! messages name the id between quotes, as EC2's do; clients are known to look for it there.
+
+use std::str::FromStr;
+
+use vpc_model::{AttachmentId, EniId, InstanceId, SecurityGroupId, SubnetId, VpcId};
+
+use super::World;
+use super::state::{Attachment, Eni, Instance, SecurityGroup, Subnet, Vpc};
+use crate::error::ApiError;
+
+/// A required parameter's text.
+pub(super) fn required<'a>(value: Option<&'a str>, parameter: &str) -> Result<&'a str, ApiError> {
+    match value {
+        Some(text) if !text.is_empty() => Ok(text),
+        Some(_) | None => Err(ApiError::missing(parameter)),
+    }
+}
+
+/// An id that has the form of its kind.
+pub(super) fn parse_id<T: FromStr>(text: &str, code: &str, prefix: &str) -> Result<T, ApiError> {
+    text.parse().map_err(|_| {
+        let message = format!("Invalid id: \"{text}\" (expecting \"{prefix}-...\")");
+        ApiError::client(&format!("{code}.Malformed"), message)
+    })
+}
+
+fn not_found(code: &str, what: &str, id: &str) -> ApiError {
+    ApiError::client(
+        &format!("{code}.NotFound"),
+        format!("The {what} '{id}' does not exist"),
+    )
+}
+
+impl World {
+    pub(super) fn eni_id(&self, text: Option<&str>) -> Result<EniId, ApiError> {
+        let text = required(text, "networkInterfaceId")?;
+        let id = parse_id(text, "InvalidNetworkInterfaceID", "eni")?;
+        self.eni(&id)?;
+        Ok(id)
+    }
+
+    pub(super) fn instance_id(&self, text: Option<&str>) -> Result<InstanceId, ApiError> {
+        let text = required(text, "instanceId")?;
+        let id = parse_id(text, "InvalidInstanceID", "i")?;
+        self.instance(&id)?;
+        Ok(id)
+    }
+
+    pub(super) fn subnet_id(&self, text: Option<&str>) -> Result<SubnetId, ApiError> {
+        let text = required(text, "subnetId")?;
+        let id = parse_id(text, "InvalidSubnetID", "subnet")?;
+        self.subnet(&id)?;
+        Ok(id)
+    }
+
+    pub(super) fn vpc(&self, id: &VpcId) -> Result<&Vpc, ApiError> {
+        let found = self.vpcs.get(id);
+        found.ok_or_else(|| not_found("InvalidVpcID", "vpc ID", id.as_str()))
+    }
+
+    pub(super) fn subnet(&self, id: &SubnetId) -> Result<&Subnet, ApiError> {
+        let found = self.subnets.get(id);
+        found.ok_or_else(|| not_found("InvalidSubnetID", "subnet ID", id.as_str()))
+    }
+
+    pub(super) fn subnet_mut(&mut self, id: &SubnetId) -> Result<&mut Subnet, ApiError> {
+        let found = self.subnets.get_mut(id);
+        found.ok_or_else(|| not_found("InvalidSubnetID", "subnet ID", id.as_str()))
+    }
+
+    pub(super) fn group(&self, id: &SecurityGroupId) -> Result<&SecurityGroup, ApiError> {
+        let found = self.groups.get(id);
+        found.ok_or_else(|| not_found("InvalidGroup", "security group", id.as_str()))
+    }
+
+    pub(super) fn instance(&self, id: &InstanceId) -> Result<&Instance, ApiError> {
+        let found = self.instances.get(id);
+        found.ok_or_else(|| not_found("InvalidInstanceID", "instance ID", id.as_str()))
+    }
+
+    pub(super) fn eni(&self, id: &EniId) -> Result<&Eni, ApiError> {
+        let found = self.enis.get(id);
+        found.ok_or_else(|| eni_not_found(id.as_str()))
+    }
+
+    pub(super) fn eni_mut(&mut self, id: &EniId) -> Result<&mut Eni, ApiError> {
+        let found = self.enis.get_mut(id);
+        found.ok_or_else(|| eni_not_found(id.as_str()))
+    }
+
+    /// The ENI that an attachment belongs to.
+    pub(super) fn attachment(&self, text: Option<&str>) -> Result<(EniId, &Attachment), ApiError> {
+        let text = required(text, "attachmentId")?;
+        let id: AttachmentId = parse_id(text, "InvalidAttachmentID", "eni-attach")?;
+        let found = self.enis.iter().find_map(|(eni, state)| {
+            let attachment = state.attachment.as_ref().filter(|a| a.id == id)?;
+            Some((eni.clone(), attachment))
+        });
+        found.ok_or_else(|| {
+            let what = "networkInterface attachment ID";
+            not_found("InvalidAttachmentID", what, id.as_str())
+        })
+    }
+
+    /// The security groups of a request, all of one VPC; in the order given, without repetition.
+    pub(super) fn security_groups(
+        &self,
+        texts: &[String],
+        vpc: &VpcId,
+    ) -> Result<Vec<SecurityGroupId>, ApiError> {
+        let mut ids: Vec<SecurityGroupId> = Vec::new();
+        for text in texts {
+            let id: SecurityGroupId = parse_id(text, "InvalidGroupId", "sg")?;
+            if &self.group(&id)?.vpc != vpc {
+                let message = "You have specified two resources that belong to different networks.";
+                return Err(ApiError::client("InvalidGroup.NotFound", message));
+            }
+            if !ids.contains(&id) {
+                ids.push(id);
+            }
+        }
+        Ok(ids)
+    }
+}
+
+pub(super) fn eni_not_found(id: &str) -> ApiError {
+    not_found("InvalidNetworkInterfaceID", "networkInterface ID", id)
+}

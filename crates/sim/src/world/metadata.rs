@@ -1,0 +1,121 @@
+//! What an instance's metadata service knows of its ENIs. It learns of a change some time after
+//! EC2 does, and of changes to one ENI in their order.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+use ipnet::Ipv4Net;
+use vpc_model::{
+    DeviceIndex, EniId, Ipv4Prefix, MacAddress, NetworkCard, SecurityGroupId, SubnetId, Timestamp,
+    VpcId,
+};
+
+use super::World;
+
+/// An ENI as the metadata service describes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct MetaEni {
+    pub(crate) id: EniId,
+    pub(crate) device: DeviceIndex,
+    pub(crate) card: NetworkCard,
+    pub(crate) addresses: Vec<Ipv4Addr>,
+    pub(crate) prefixes: Vec<Ipv4Prefix>,
+    pub(crate) security_groups: Vec<(SecurityGroupId, String)>,
+    pub(crate) subnet: SubnetId,
+    pub(crate) subnet_cidr: Ipv4Net,
+    pub(crate) vpc: VpcId,
+    pub(crate) vpc_cidr: Ipv4Net,
+    pub(crate) public: Option<Ipv4Addr>,
+}
+
+/// A change that the metadata service will learn of.
+#[derive(Debug, Clone)]
+struct Pending {
+    at: Timestamp,
+    mac: MacAddress,
+    /// `None`: the ENI is gone.
+    eni: Option<MetaEni>,
+}
+
+/// What one instance's metadata service knows and will know.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Metadata {
+    known: BTreeMap<MacAddress, MetaEni>,
+    pending: Vec<Pending>,
+}
+
+impl Metadata {
+    pub(crate) fn enis(&self) -> &BTreeMap<MacAddress, MetaEni> {
+        &self.known
+    }
+
+    pub(crate) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Announces a change for a moment; later if an earlier change to the ENI is still due then.
+    pub(crate) fn announce(&mut self, at: Timestamp, mac: MacAddress, eni: Option<MetaEni>) {
+        let earlier = self.pending.iter().filter(|p| p.mac == mac).map(|p| p.at);
+        let at = earlier.max().map_or(at, |earlier| earlier.max(at));
+        self.pending.push(Pending { at, mac, eni });
+    }
+
+    /// Learns what is due. The order of announcement is the order per ENI.
+    pub(crate) fn advance(&mut self, now: Timestamp) -> bool {
+        let due = |p: &mut Pending| p.at <= now;
+        let mut changed = false;
+        for pending in self.pending.extract_if(.., due) {
+            changed = true;
+            match pending.eni {
+                Some(eni) => self.known.insert(pending.mac, eni),
+                None => self.known.remove(&pending.mac),
+            };
+        }
+        changed
+    }
+
+    pub(crate) fn next_event(&self) -> Option<Timestamp> {
+        self.pending.iter().map(|p| p.at).min()
+    }
+}
+
+impl World {
+    /// Announces the ENI's present facts to its instance's metadata service, to be known after
+    /// the lag, but not before its link is there.
+    pub(super) fn announce(&mut self, id: &EniId) {
+        let lag = self.config.imds_lag.sample(&mut self.random);
+        let Some((mac, attachment, facts)) = self.enis.get(id).and_then(|eni| {
+            let attachment = eni.attachment.clone()?;
+            Some((eni.mac, attachment, self.meta_eni(id)?))
+        }) else {
+            return;
+        };
+        let at = attachment.link_from.max(self.now) + lag;
+        if let Some(instance) = self.instances.get_mut(&attachment.instance) {
+            instance.metadata.announce(at, mac, Some(facts));
+            instance.metadata.advance(self.now);
+        }
+    }
+
+    pub(super) fn meta_eni(&self, id: &EniId) -> Option<MetaEni> {
+        let eni = self.enis.get(id)?;
+        let attachment = eni.attachment.as_ref()?;
+        let name = |group: &SecurityGroupId| {
+            let name = self.groups.get(group).map(|g| g.name.clone());
+            (group.clone(), name.unwrap_or_default())
+        };
+        Some(MetaEni {
+            id: id.clone(),
+            device: attachment.device,
+            card: attachment.card,
+            addresses: eni.all_addresses(),
+            prefixes: eni.prefixes.clone(),
+            security_groups: eni.security_groups.iter().map(name).collect(),
+            subnet: eni.subnet.clone(),
+            subnet_cidr: self.subnets.get(&eni.subnet)?.space.cidr(),
+            vpc: eni.vpc.clone(),
+            vpc_cidr: self.vpcs.get(&eni.vpc)?.cidr,
+            public: eni.public,
+        })
+    }
+}
