@@ -148,6 +148,12 @@ pub enum Error {
         /// The host veth it should belong to.
         host_veth: LinkName,
     },
+    /// The node has a link of the host veth's name that is no veth.
+    #[error("the node already has a link {name} that is not a veth; rename or delete it")]
+    HostLinkTaken {
+        /// The name.
+        name: LinkName,
+    },
     /// An ENI was to be set up in a table that belongs to the primary ENI.
     #[error("route table {table} belongs to the primary ENI; a secondary ENI needs its own")]
     NotASecondaryTable {

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use vpc_model::{LinkName, MacAddress};
 
 use crate::error::Error;
-use crate::netlink::socket::{Family, Socket};
+use crate::netlink::socket::{Family, Heard, Reply, Socket};
 use crate::netlink::{Netlink, link, pick_by_mac};
+use crate::state::Link;
 
 /// Waits until a link with this MAC address is there, by the kernel's notifications. Returns at
 /// once when it is there already. The name may change once more when udev gets to it.
@@ -25,29 +26,33 @@ pub fn wait_for_mac(mac: MacAddress, timeout: Duration) -> Result<LinkName, Erro
     }
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(Error::LinkDidNotAppear {
-                mac,
-                waited: timeout,
-            });
-        }
-        let found = match events.wait(left, &doing)? {
-            Some(replies) => pick_by_mac(
-                replies
-                    .iter()
-                    .filter(|reply| reply.kind == link::RTM_NEWLINK)
-                    .filter_map(|reply| link::decode(&reply.payload))
-                    .collect(),
-                mac,
-            )
-            .map(|link| link.name),
-            // Timed out, or notifications were lost.
-            None => by_mac(mac)?,
+        let heard = if left.is_zero() {
+            Heard::Nothing
+        } else {
+            events.wait(left, &doing)?
+        };
+        let found = match heard {
+            Heard::Messages(messages) => pick_by_mac(new_links(&messages), mac).map(|l| l.name),
+            Heard::Lost => by_mac(mac)?,
+            Heard::Nothing => {
+                return Err(Error::LinkDidNotAppear {
+                    mac,
+                    waited: timeout,
+                });
+            }
         };
         if let Some(name) = found {
             return Ok(name);
         }
     }
+}
+
+fn new_links(messages: &[Reply]) -> Vec<Link> {
+    let new = messages
+        .iter()
+        .filter(|message| message.kind == link::RTM_NEWLINK);
+    new.filter_map(|message| link::decode(&message.payload))
+        .collect()
 }
 
 /// The link that has this MAC address, if there is one.

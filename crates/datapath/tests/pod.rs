@@ -310,6 +310,21 @@ fn an_interface_another_plugin_made_is_left_alone() {
 }
 
 #[test]
+fn a_link_of_the_node_that_is_no_veth_is_left_alone() {
+    let (host, pod) = (host(), Namespace::new("pod"));
+    host.ip(&format!("link add {} type bridge", plan(15, 2).host_veth));
+    let (host_before, pod_before) = (host.everything(), pod.everything());
+    let error = host
+        .inside(|| pod::add(&pod.path(), &plan(15, 2)))
+        .unwrap_err();
+    assert!(matches!(error, Error::HostLinkTaken { .. }), "{error}");
+    assert_eq!(
+        (host.everything(), pod.everything()),
+        (host_before, pod_before)
+    );
+}
+
+#[test]
 fn an_add_that_fails_half_way_leaves_no_trace() {
     let (host, pod) = (host(), Namespace::new("pod"));
     // Another plugin's default route, which is not ours to take.

@@ -84,8 +84,14 @@ pub fn allocate(
     let Some((eni, device, card, table, address)) = chosen else {
         return Err(why_not(pool));
     };
-    let holder =
-        Holder { key: key.clone(), pod: pod.clone(), address, device, card, since: now };
+    let holder = Holder {
+        key: key.clone(),
+        pod: pod.clone(),
+        address,
+        device,
+        card,
+        since: now,
+    };
     pool.hold(&eni, address, holder);
     Ok(Allocation {
         address,
@@ -159,13 +165,23 @@ pub fn release(
 pub fn undo(pool: &mut Pool, allocation: &Allocation) {
     if let Some((eni, address)) = pool.cool(&allocation.key, Timestamp::ZERO) {
         if let Some(eni) = pool.eni_mut(&eni) {
-            eni.insert(address, AddressState::Free { since: Timestamp::ZERO });
+            eni.insert(
+                address,
+                AddressState::Free {
+                    since: Timestamp::ZERO,
+                },
+            );
         }
     }
 }
 
 fn why_not(pool: &Pool) -> AllocateError {
-    let mut error = AllocateError { total: 0, allocated: 0, cooling: 0, soonest: None };
+    let mut error = AllocateError {
+        total: 0,
+        allocated: 0,
+        cooling: 0,
+        soonest: None,
+    };
     for (_, state) in pool.enis().flat_map(|eni| eni.addresses()) {
         error.total += 1;
         match state {

@@ -136,11 +136,16 @@ pub fn replay(bytes: &[u8]) -> Result<Replay, JournalError> {
 /// The records that say the same as a long history: a compacted journal.
 #[must_use]
 pub fn compact(ledger: &Ledger, open_creations: &[(String, Timestamp)]) -> Vec<Record> {
-    let holders = ledger.holders().map(|holder| Record::Allocate { holder: holder.clone() });
-    let cooling = ledger.cooling().map(|(address, until)| Record::Cooling { address, until });
-    let creations = open_creations
-        .iter()
-        .map(|(token, at)| Record::CreateEni { token: token.clone(), at: *at });
+    let holders = ledger.holders().map(|holder| Record::Allocate {
+        holder: holder.clone(),
+    });
+    let cooling = ledger
+        .cooling()
+        .map(|(address, until)| Record::Cooling { address, until });
+    let creations = open_creations.iter().map(|(token, at)| Record::CreateEni {
+        token: token.clone(),
+        at: *at,
+    });
     holders.chain(cooling).chain(creations).collect()
 }
 
@@ -160,7 +165,9 @@ fn apply(replay: &mut Replay, record: Record) {
 
 fn decode(line: &[u8]) -> Result<Record, String> {
     let text = std::str::from_utf8(line).map_err(|_| "not text".to_owned())?;
-    let (sum, body) = text.split_once(' ').ok_or_else(|| "no checksum".to_owned())?;
+    let (sum, body) = text
+        .split_once(' ')
+        .ok_or_else(|| "no checksum".to_owned())?;
     let sum = u32::from_str_radix(sum, 16).map_err(|_| "no checksum".to_owned())?;
     if sum != crc32(body.as_bytes()) {
         return Err("the checksum does not match".to_owned());
@@ -197,7 +204,10 @@ mod tests {
                 container_id: name.to_owned(),
                 if_name: "eth0".to_owned(),
             },
-            pod: PodName { namespace: "default".to_owned(), name: name.to_owned() },
+            pod: PodName {
+                namespace: "default".to_owned(),
+                name: name.to_owned(),
+            },
             address: Ipv4Addr::new(10, 0, 1, last),
             device: DeviceIndex(1),
             card: NetworkCard(0),
@@ -214,12 +224,27 @@ mod tests {
     fn some_records() -> Vec<Record> {
         let until = Timestamp::from_millis(30_000);
         vec![
-            Record::Allocate { holder: holder("a", 10) },
-            Record::Allocate { holder: holder("b", 11) },
-            Record::CreateEni { token: "t1".to_owned(), at: until },
-            Record::Release { key: holder("a", 10).key, until },
-            Record::CreateEniDone { token: "t1".to_owned() },
-            Record::CreateEni { token: "t2".to_owned(), at: until },
+            Record::Allocate {
+                holder: holder("a", 10),
+            },
+            Record::Allocate {
+                holder: holder("b", 11),
+            },
+            Record::CreateEni {
+                token: "t1".to_owned(),
+                at: until,
+            },
+            Record::Release {
+                key: holder("a", 10).key,
+                until,
+            },
+            Record::CreateEniDone {
+                token: "t1".to_owned(),
+            },
+            Record::CreateEni {
+                token: "t2".to_owned(),
+                at: until,
+            },
         ]
     }
 
@@ -270,6 +295,9 @@ mod tests {
 
     #[test]
     fn another_file_is_not_taken_for_a_journal() {
-        assert_eq!(replay(b"{\"version\":\"vpc-cni-ipam/1\"}"), Err(JournalError::Header));
+        assert_eq!(
+            replay(b"{\"version\":\"vpc-cni-ipam/1\"}"),
+            Err(JournalError::Header)
+        );
     }
 }

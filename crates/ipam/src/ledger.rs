@@ -8,6 +8,8 @@ use std::net::Ipv4Addr;
 use serde::{Deserialize, Serialize};
 use vpc_model::{DeviceIndex, NetworkCard, PodKey, PodName, Timestamp};
 
+use crate::deadlines::Deadlines;
+
 /// A sandbox and the address it holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holder {
@@ -30,14 +32,17 @@ pub struct Holder {
 pub struct Ledger {
     holders: BTreeMap<PodKey, Holder>,
     addresses: BTreeMap<Ipv4Addr, PodKey>,
-    cooling: BTreeMap<Ipv4Addr, Timestamp>,
+    cooling: Deadlines<Ipv4Addr>,
 }
 
 impl Ledger {
-    /// Records an allocation. It ends a cooldown of the address and an earlier allocation of the
-    /// key.
+    /// Records an allocation. It ends a cooldown of the address, an earlier allocation of the key,
+    /// and an earlier allocation of the address: the last record is the one that was answered
+    /// for. (A record whose write was reported as failed may be in the journal all the same; its
+    /// address was then handed out again.)
     pub fn allocate(&mut self, holder: Holder) {
         self.cooling.remove(&holder.address);
+        self.take_holder(holder.address);
         if let Some(before) = self.holders.remove(&holder.key) {
             self.addresses.remove(&before.address);
         }
@@ -65,7 +70,27 @@ impl Ledger {
 
     /// The cooldowns, by address.
     pub fn cooling(&self) -> impl Iterator<Item = (Ipv4Addr, Timestamp)> {
-        self.cooling.iter().map(|(address, until)| (*address, *until))
+        self.cooling
+            .iter()
+            .map(|(address, until)| (*address, until))
+    }
+
+    /// How many allocations there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.holders.len()
+    }
+
+    /// Whether there is no allocation.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.holders.is_empty()
+    }
+
+    /// When the last cooldown ends.
+    #[must_use]
+    pub fn rests_until(&self) -> Option<Timestamp> {
+        self.cooling.last_end()
     }
 
     /// What a key holds.
@@ -77,7 +102,9 @@ impl Ledger {
     /// Who holds an address.
     #[must_use]
     pub fn holder_of(&self, address: Ipv4Addr) -> Option<&Holder> {
-        self.addresses.get(&address).and_then(|key| self.holders.get(key))
+        self.addresses
+            .get(&address)
+            .and_then(|key| self.holders.get(key))
     }
 
     pub(crate) fn take_holder(&mut self, address: Ipv4Addr) -> Option<Holder> {
@@ -87,5 +114,18 @@ impl Ledger {
 
     pub(crate) fn take_cooling(&mut self, address: Ipv4Addr) -> Option<Timestamp> {
         self.cooling.remove(&address)
+    }
+
+    /// Drops the cooldowns that are over.
+    pub(crate) fn advance(&mut self, now: Timestamp) {
+        self.cooling.drop_ended(now);
+    }
+
+    /// Whether the two indexes of allocations agree.
+    pub(crate) fn is_consistent(&self) -> bool {
+        self.addresses.len() == self.holders.len()
+            && self.holders.iter().all(|(key, holder)| {
+                holder.key == *key && self.addresses.get(&holder.address) == Some(key)
+            })
     }
 }

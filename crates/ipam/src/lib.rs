@@ -10,6 +10,7 @@
 //! ```
 
 pub mod allocate;
+mod deadlines;
 pub mod journal;
 pub mod ledger;
 pub mod plan;

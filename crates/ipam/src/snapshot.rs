@@ -3,7 +3,7 @@
 use serde::Serialize;
 use vpc_model::EniId;
 
-use crate::pool::{AddressState, Pool};
+use crate::pool::Pool;
 
 /// Counts of the pool.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -43,7 +43,7 @@ impl Snapshot {
     pub fn of(pool: &Pool) -> Self {
         let mut snapshot = Self {
             creating: u32::try_from(pool.creations().count()).unwrap_or(u32::MAX),
-            unplaced: u32::try_from(pool.ledger().holders().count()).unwrap_or(u32::MAX),
+            unplaced: u32::try_from(pool.ledger().len()).unwrap_or(u32::MAX),
             ..Self::default()
         };
         for eni in pool.enis() {
@@ -56,10 +56,7 @@ impl Snapshot {
             snapshot.total += eni.len();
             snapshot.allocated += eni.allocated();
             snapshot.free += eni.free();
-            let cooling = eni.addresses().filter(|(_, state)| {
-                matches!(state, AddressState::Cooling { .. })
-            });
-            snapshot.cooling += u32::try_from(cooling.count()).unwrap_or(u32::MAX);
+            snapshot.cooling += eni.cooling();
         }
         snapshot
     }

@@ -135,6 +135,7 @@ impl Lab {
             sim: sim.clone(),
             fabric,
             folder: folder.clone(),
+            gate: Arc::clone(&gate),
             complaints: teardown.complaints(),
         };
         tasks.spawn(follower.run());
@@ -330,6 +331,7 @@ struct Follower {
     sim: Sim,
     fabric: Fabric,
     folder: LabFolder,
+    gate: Arc<Gate>,
     complaints: Complaints,
 }
 
@@ -354,6 +356,10 @@ impl Follower {
     }
 
     fn follow(&mut self, view: &FabricView) {
+        // Whoever takes the lab down waits for this to be over, and it is not begun again.
+        let Ok(_pass) = self.gate.enter() else {
+            return;
+        };
         if let Err(error) = self.fabric.sync(view) {
             self.complaints.add(crate::text::chain(&error));
         }

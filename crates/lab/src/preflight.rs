@@ -3,9 +3,13 @@
 
 use std::env;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::names::netns_path;
 use crate::tool::{self, Tools};
+
+/// How many checks this process has begun: each has a namespace of its own.
+static CHECKS: AtomicU32 = AtomicU32::new(0);
 
 /// What is missing.
 #[derive(Debug, thiserror::Error)]
@@ -23,7 +27,7 @@ pub enum Missing {
     },
     /// A program of this project.
     #[error(
-        "{program} is not in {folder}: build it with `cargo build --workspace`, or name the folder \
+        "{program} is not in {folder}: build it with `make build`, or name the folder \
          it is in with --bin-dir"
     )]
     Binary {
@@ -76,7 +80,8 @@ pub fn tools() -> Result<Tools, Missing> {
 /// [`Missing`].
 pub fn check() -> Result<Tools, Missing> {
     let tools = tools()?;
-    let netns = format!("vpc-lab-preflight-{}", std::process::id());
+    let number = CHECKS.fetch_add(1, Ordering::Relaxed);
+    let netns = format!("vpc-lab-preflight-{}-{number}", std::process::id());
     let scratch = Scratch::create(&tools, &netns)?;
     let pair = ["link add preflight0 type veth peer name preflight1".to_owned()];
     tools.ip(Some(&netns), &pair).map_err(Missing::Veth)?;
@@ -116,7 +121,11 @@ struct Scratch<'a> {
 
 impl<'a> Scratch<'a> {
     fn create(tools: &'a Tools, netns: &'a str) -> Result<Scratch<'a>, Missing> {
-        let add = [format!("netns add {netns}")];
+        let mut add = vec![format!("netns add {netns}")];
+        if netns_path(netns).exists() {
+            // Of an earlier process with the same number that was killed.
+            add.insert(0, format!("netns del {netns}"));
+        }
         tools.ip(None, &add).map_err(Missing::Namespaces)?;
         Ok(Scratch { tools, netns })
     }
@@ -152,7 +161,7 @@ mod tests {
     #[test]
     fn a_missing_binary_is_named_with_the_folder_and_the_remedy() {
         let error = binaries(Path::new("/nonexistent")).unwrap_err().to_string();
-        for part in ["ipamd", "/nonexistent", "cargo build"] {
+        for part in ["ipamd", "/nonexistent", "make build"] {
             assert!(error.contains(part), "{error}");
         }
     }
@@ -160,7 +169,10 @@ mod tests {
     #[test]
     fn this_machine_can_hold_a_lab_and_the_check_leaves_nothing_behind() {
         check().unwrap();
-        let mine = format!("vpc-lab-preflight-{}", std::process::id());
-        assert!(!netns_path(&mine).exists());
+        let mine = format!("vpc-lab-preflight-{}-", std::process::id());
+        for entry in std::fs::read_dir(crate::names::NETNS_FOLDER).unwrap() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            assert!(!name.starts_with(&mine), "{name}");
+        }
     }
 }

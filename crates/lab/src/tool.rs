@@ -133,16 +133,25 @@ fn run(mut command: Command, input: &str) -> Result<Vec<u8>, Error> {
     let words = String::from_utf8_lossy(&output.stderr).into_owned();
     Err(Error::Refused {
         at: failed_line(&words, input),
-        reason: words
-            .lines()
-            .filter(|line| !line.starts_with("Command failed"))
-            .collect::<Vec<_>>()
-            .join("; "),
+        reason: reason(&words, output.status),
         program,
     })
 }
 
 /// The line of the script that `ip -batch` names as `Command failed -:3`, as ` at "…"`.
+/// The program's own words, or how it ended where it left none.
+fn reason(words: &str, status: std::process::ExitStatus) -> String {
+    let words: Vec<&str> = words
+        .lines()
+        .filter(|line| !line.starts_with("Command failed"))
+        .collect();
+    if words.is_empty() {
+        status.to_string()
+    } else {
+        words.join("; ")
+    }
+}
+
 fn failed_line(words: &str, input: &str) -> String {
     let number = words
         .lines()

@@ -63,7 +63,7 @@ async fn ipamd_without_root_says_so_in_one_sentence() {
     set_permissions(folder.path(), PermissionsExt::from_mode(0o755)).expect("a mode");
     let program = folder.path().join("ipamd");
     std::fs::copy(common::program("ipamd"), &program).expect("a copy");
-    let output = within(&host.path(), move || {
+    let output = within(host.path(), move || {
         Command::new(program)
             .env_clear()
             .uid(65534)
@@ -114,16 +114,16 @@ async fn aws_cni_refuses_bad_input_with_the_right_code_and_touches_nothing() {
     }
     for namespace in [&host, &pod] {
         assert_eq!(
-            kernel::links(&namespace.path()).await.expect("links").len(),
+            kernel::links(namespace.path()).await.expect("links").len(),
             1,
             "besides lo"
         );
         assert_eq!(
-            kernel::rules(&namespace.path()).await.expect("rules").len(),
+            kernel::rules(namespace.path()).await.expect("rules").len(),
             3
         );
         assert_eq!(
-            kernel::routes(&namespace.path())
+            kernel::routes(namespace.path())
                 .await
                 .expect("routes")
                 .len(),
@@ -150,7 +150,7 @@ async fn ipamd(host: &Namespace, folder: &Path, settings: &[(&str, &str)]) -> Ou
         .env("AWS_VPC_K8S_CNI_LOG_FILE", "stderr")
         .envs(settings.iter().copied())
         .stdin(Stdio::null());
-    let output = within(&host.path(), move || command.output());
+    let output = within(host.path(), move || command.output());
     output
         .await
         .expect("the namespace")
@@ -175,7 +175,7 @@ async fn add(host: &Namespace, pod: &Namespace, stdin: &str) -> Output {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     let stdin = stdin.to_owned();
-    let output = within(&host.path(), move || {
+    let output = within(host.path(), move || {
         let mut child = command.spawn()?;
         let mut pipe = child.stdin.take().expect("a pipe");
         // A plugin may refuse before it has read everything.

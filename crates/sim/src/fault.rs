@@ -136,8 +136,8 @@ impl Faults {
                 continue;
             }
             if let Some(probability) = fault.probability {
-                let percentage = u32::try_from(self.random.below(999_999)).unwrap_or(0);
-                if f64::from(percentage) >= probability * 1_000_000.0 {
+                let drawn = u32::try_from(self.random.below(999_999)).unwrap_or(0);
+                if f64::from(drawn) >= probability * 1_000_000.0 {
                     continue;
                 }
             }
@@ -190,6 +190,32 @@ mod tests {
             .collect();
         assert_eq!(statuses, [Some(503), Some(503), None]);
         assert!(faults.rules().is_empty());
+    }
+
+    #[test]
+    fn delays_add_up_and_the_first_error_wins() {
+        let mut faults = Faults::new(1);
+        for millis in [20, 30] {
+            faults.add(Fault {
+                action: None,
+                count: None,
+                probability: None,
+                effect: Effect::Delay { millis },
+            });
+        }
+        faults.add(Fault::error("CreateTags", 1, "First", 400));
+        faults.add(Fault::error("CreateTags", 1, "Second", 500));
+        let codes: Vec<Option<String>> = (0..3)
+            .map(|_| {
+                let verdict = faults.judge("CreateTags");
+                assert_eq!(verdict.delay, Duration::from_millis(50));
+                verdict.error.map(|error| error.code)
+            })
+            .collect();
+        assert_eq!(
+            codes,
+            [Some("First".to_owned()), Some("Second".to_owned()), None]
+        );
     }
 
     #[test]

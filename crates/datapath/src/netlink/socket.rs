@@ -76,6 +76,17 @@ pub(crate) struct Reply {
     pub(crate) payload: Vec<u8>,
 }
 
+/// What came of waiting for notifications.
+#[derive(Debug)]
+pub(crate) enum Heard {
+    /// These came.
+    Messages(Vec<Reply>),
+    /// Some came that the kernel had to drop since we were slow: look for yourself.
+    Lost,
+    /// None came in the time given.
+    Nothing,
+}
+
 /// What the kernel said to a batch.
 #[derive(Debug)]
 pub(crate) struct Answers {
@@ -107,6 +118,15 @@ struct Frame<'a> {
     flags: u16,
     sequence: u32,
     payload: &'a [u8],
+}
+
+impl From<Frame<'_>> for Reply {
+    fn from(frame: Frame<'_>) -> Self {
+        Self {
+            kind: frame.kind,
+            payload: frame.payload.to_vec(),
+        }
+    }
 }
 
 impl Batch {
@@ -217,11 +237,7 @@ impl Socket {
                     *result = acknowledgement(&frame);
                     ended |= place == last || (batch.bracketed && place == 0);
                 } else if frame.kind != NLMSG_DONE {
-                    let reply = Reply {
-                        kind: frame.kind,
-                        payload: frame.payload.to_vec(),
-                    };
-                    answers.replies.push((place, reply));
+                    answers.replies.push((place, Reply::from(frame)));
                 }
             }
         }
@@ -277,11 +293,7 @@ impl Socket {
                     })?;
                     ended = true;
                 } else {
-                    let reply = Reply {
-                        kind: frame.kind,
-                        payload: frame.payload.to_vec(),
-                    };
-                    listing.entries.push(reply);
+                    listing.entries.push(Reply::from(frame));
                 }
             }
         }
@@ -298,36 +310,24 @@ impl Socket {
         self.raw.add_membership(group).map_err(failed)
     }
 
-    /// Waits for notifications. `None` after `limit`, and where the kernel dropped some because
-    /// we were slow: the caller has to look for itself.
-    pub(crate) fn wait(
-        &mut self,
-        limit: Duration,
-        doing: &dyn Display,
-    ) -> Result<Option<Vec<Reply>>, Error> {
+    /// Waits for notifications, up to `limit`.
+    pub(crate) fn wait(&mut self, limit: Duration, doing: &dyn Display) -> Result<Heard, Error> {
         // A timeout of zero would mean "for ever".
         let limit = limit.max(Duration::from_millis(1));
-        set_socket_timeout(&self.raw, Timeout::Recv, Some(limit)).map_err(|error| {
+        set_socket_timeout(&self.raw, Timeout::Recv, Some(limit)).map_err(|errno| {
             Error::Receive {
                 doing: doing.to_string(),
-                source: io::Error::from(error),
+                source: errno.into(),
             }
         })?;
+        let is =
+            |source: &io::Error, errno: Errno| source.raw_os_error() == Some(errno.raw_os_error());
         match self.receive(RecvFlags::empty(), doing) {
-            Ok(()) => {
-                let owned = |frame: Frame<'_>| Reply {
-                    kind: frame.kind,
-                    payload: frame.payload.to_vec(),
-                };
-                Ok(Some(frames(&self.inbox).map(owned).collect()))
-            }
-            Err(Error::Receive { source, .. })
-                if [Errno::AGAIN, Errno::NOBUFS]
-                    .iter()
-                    .any(|errno| source.raw_os_error() == Some(errno.raw_os_error())) =>
-            {
-                Ok(None)
-            }
+            Ok(()) => Ok(Heard::Messages(
+                frames(&self.inbox).map(Reply::from).collect(),
+            )),
+            Err(Error::Receive { source, .. }) if is(&source, Errno::AGAIN) => Ok(Heard::Nothing),
+            Err(Error::Receive { source, .. }) if is(&source, Errno::NOBUFS) => Ok(Heard::Lost),
             Err(error) => Err(error),
         }
     }

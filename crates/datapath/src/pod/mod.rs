@@ -15,7 +15,8 @@
 //! - The host veth leads to an older sandbox of the same pod: the new pair is made and configured
 //!   under a passing name. Then one batch moves the old host end aside and the new one into its
 //!   place; the old pair is deleted after that. If the batch fails, the old pair is put back.
-//! - The pod has the interface and it leads elsewhere: an error, nothing is touched.
+//! - The pod has the interface and it leads elsewhere, or the host's link of that name is no
+//!   veth: an error, nothing is touched.
 
 mod pair;
 #[cfg(test)]
@@ -83,7 +84,8 @@ pub struct PodTeardown {
 ///
 /// # Errors
 /// [`Error::OpenNamespace`], [`Error::EnterNamespace`] and [`Error::HostNamespace`] about the
-/// path; [`Error::InterfaceTaken`] when the pod has an interface of that name that is not ours;
+/// path; [`Error::InterfaceTaken`] and [`Error::HostLinkTaken`] when the pod or the host has an
+/// interface of that name that is not ours;
 /// [`Error::Refused`] with the step the kernel refused. After an error there is nothing that was
 /// not there before.
 pub fn add(netns: &Path, plan: &PodPlan) -> Result<PodLinks, Error> {

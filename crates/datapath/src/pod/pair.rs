@@ -63,7 +63,10 @@ impl Pair {
                     return Ok(Self::kept(pod, &found));
                 }
                 (Some(_), _) => break,
-                (None, Some(old)) => return Self::replacing(host, namespaces, plan, old),
+                (None, Some(old)) if is_veth(&old) => {
+                    return Self::replacing(host, namespaces, plan, old);
+                }
+                (None, Some(foreign)) => return Err(Error::HostLinkTaken { name: foreign.name }),
                 (None, None) => {}
             }
         }
@@ -268,10 +271,13 @@ fn create(
     namespaces.pod.create_veth(&pair)
 }
 
+fn is_veth(link: &Link) -> bool {
+    link.kind.as_deref() == Some("veth")
+}
+
 /// Whether two links, in two namespaces, are the ends of one pair.
 pub(super) fn joined(pod: &Link, host: &Link) -> bool {
-    let veth = |link: &Link| link.kind.as_deref() == Some("veth");
-    veth(pod) && veth(host) && pod.peer == Some(host.index) && host.peer == Some(pod.index)
+    is_veth(pod) && is_veth(host) && pod.peer == Some(host.index) && host.peer == Some(pod.index)
 }
 
 /// A name for the time of a replacement: always the same for the same link, so that what a killed

@@ -140,6 +140,34 @@ pub enum HeldBack {
         /// When.
         until: Timestamp,
     },
+    /// EC2 did not take something back a moment ago.
+    #[error("EC2 did not take back what is not needed: {reason}; next try at {until}")]
+    NotTaken {
+        /// What it said.
+        reason: String,
+        /// When it is asked again.
+        until: Timestamp,
+    },
+    /// The record of allocations outranks what an ENI is seen to have.
+    #[error(
+        "{eni} looks unused, but the journal knows a pod with an address of it that instance \
+         metadata does not show; it is given back when that pod is gone"
+    )]
+    HeldUnseen {
+        /// Which.
+        eni: EniId,
+    },
+    /// An address rests that no ENI is seen to have.
+    #[error(
+        "{eni} is unused, but may have an address that was released and that instance metadata \
+         does not show; no ENI is given back until it has rested, at {until}"
+    )]
+    RestingUnseen {
+        /// Which.
+        eni: EniId,
+        /// When.
+        until: Timestamp,
+    },
     /// An unused ENI is too young to be given back.
     #[error("{eni} is unused; it is given back when it is old enough, at {until}")]
     TooYoung {
@@ -177,9 +205,10 @@ impl Plan {
 struct Standing {
     /// Free addresses of ENIs that stay, and those under way.
     free: u32,
-    /// Addresses of ENIs that stay in whatever state, and those under way.
+    /// Addresses of ENIs that stay, without those on their way out, and those under way.
     total: u32,
-    /// ENIs that stay or are being created.
+    /// ENIs on the instance, also those that are leaving, or are not the pool's, and those that
+    /// are being created.
     enis: u32,
     /// Whether anything is under way.
     growing: bool,
@@ -187,52 +216,98 @@ struct Standing {
 
 impl Standing {
     fn of(pool: &Pool) -> Self {
-        let mut standing = Self { free: 0, total: 0, enis: 0, growing: false };
+        let foreign = u32::try_from(pool.foreign().len()).unwrap_or(u32::MAX);
+        let mut standing = Self {
+            free: 0,
+            total: 0,
+            enis: foreign,
+            growing: false,
+        };
         for eni in pool.enis() {
             standing.enis += 1;
             if eni.state == EniState::Ready {
-                standing.free += eni.free() + eni.assigning;
-                standing.total += eni.len() + eni.assigning;
-                standing.growing |= eni.assigning > 0;
+                standing.expect(eni.assigning);
+                standing.free += eni.free();
+                standing.total += eni.len() - eni.unassigning();
             }
         }
         for (_, creation) in pool.creations() {
             standing.enis += 1;
-            standing.free += creation.addresses;
-            standing.total += creation.addresses;
+            standing.expect(creation.addresses);
             standing.growing = true;
         }
         standing
     }
+
+    /// Counts addresses that are under way.
+    fn expect(&mut self, addresses: u32) {
+        self.free = self.free.saturating_add(addresses);
+        self.total = self.total.saturating_add(addresses);
+        self.growing |= addresses > 0;
+    }
+}
+
+/// What is decided upon.
+#[derive(Debug, Clone, Copy)]
+struct Situation<'a> {
+    pool: &'a Pool,
+    targets: &'a Targets,
+    facts: &'a Facts,
+    standing: Standing,
+    now: Timestamp,
 }
 
 /// Decides what to do now.
 #[must_use]
 pub fn plan(pool: &Pool, targets: &Targets, facts: &Facts, now: Timestamp) -> Plan {
     let mut plan = Plan::default();
-    let standing = Standing::of(pool);
-    if let Some((missing, because)) = grow::shortfall(&standing, targets, facts) {
-        grow::grow(pool, targets, facts, now, (missing, because), &mut plan);
+    let at = Situation {
+        pool,
+        targets,
+        facts,
+        standing: Standing::of(pool),
+        now,
+    };
+    if let Some(shortfall) = grow::shortfall(&at) {
+        grow::grow(&at, shortfall, &mut plan);
     } else if facts.provisioning == Provisioning::Enabled {
-        shrink::shrink(pool, targets, facts, now, &standing, &mut plan);
+        shrink::shrink(&at, &mut plan);
     }
     plan
 }
 
-/// Free addresses that are to be there beyond those that waiting pods take.
-fn wanted_free(targets: &Targets) -> u32 {
-    match targets.warm {
-        WarmTarget::Enis(enis) => enis.saturating_mul(targets.per_eni),
-        WarmTarget::Ips { warm, .. } => warm,
+impl Situation<'_> {
+    /// Free addresses that are to be there beyond those that waiting pods take. With whole ENIs as
+    /// the target at least one: an empty pool is useless even where nothing is to be kept warm
+    /// (upstream: with WARM_ENI_TARGET=0 the pool is too low when nothing is free).
+    fn warm_addresses(&self) -> u32 {
+        match self.targets.warm {
+            WarmTarget::Enis(enis) => enis.saturating_mul(self.targets.per_eni).max(1),
+            WarmTarget::Ips { warm, .. } => warm,
+        }
     }
-}
 
-/// Places on the instance that no ENI has, lowest first.
-fn free_devices(pool: &Pool) -> impl Iterator<Item = DeviceIndex> {
-    let taken: BTreeSet<u8> = pool
-        .enis()
-        .map(|eni| eni.device.0)
-        .chain(pool.creations().map(|(_, creation)| creation.device.0))
-        .collect();
-    (1..=u8::MAX).filter(move |device| !taken.contains(device)).map(DeviceIndex)
+    /// Addresses that are to be there in all.
+    fn minimum(&self) -> u32 {
+        match self.targets.warm {
+            WarmTarget::Enis(_) => 0,
+            WarmTarget::Ips { minimum, .. } => minimum,
+        }
+    }
+
+    /// Places on the instance that no ENI has, lowest first. Where the journal knows a pod with an
+    /// address that no ENI is seen to have, there may be an ENI that metadata does not show.
+    fn free_devices(&self) -> impl Iterator<Item = DeviceIndex> + use<> {
+        let pool = self.pool;
+        let taken: BTreeSet<DeviceIndex> = pool
+            .enis()
+            .map(|eni| eni.device)
+            .chain(pool.creations().map(|(_, creation)| creation.device))
+            .chain(pool.ledger().holders().map(|holder| holder.device))
+            .chain(pool.foreign().iter().copied())
+            .collect();
+        (1..=u8::MAX)
+            .map(DeviceIndex)
+            .filter(move |device| !taken.contains(device))
+    }
 }

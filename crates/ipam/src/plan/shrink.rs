@@ -1,130 +1,189 @@
 //! Less: what is given back, when it has not been needed for a while.
 
-use vpc_model::Timestamp;
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
+use std::time::Duration;
 
-use super::{Action, Facts, HeldBack, Plan, Reason, Standing, Work, wanted_free};
-use crate::pool::{Eni, EniKind, EniState, Pool};
-use crate::targets::{Targets, WarmTarget};
+use vpc_model::EniId;
+
+use super::{Action, HeldBack, Plan, Reason, Situation, Work};
+use crate::pool::{Eni, EniKind, EniState};
+use crate::targets::WarmTarget;
+
+/// An excess must be seen twice, also where no delay is wanted: what one plan brings about is not
+/// undone by the next one at the same moment.
+const SHORTEST_EXCESS: Duration = Duration::from_millis(1);
 
 /// Plans what goes back: whole unused ENIs first, the emptiest and youngest of them first; then
 /// single free addresses, where addresses are what is counted. Never one that rests, never one
 /// that would be asked for again.
-pub(super) fn shrink(
-    pool: &Pool,
-    targets: &Targets,
-    facts: &Facts,
-    now: Timestamp,
-    standing: &Standing,
-    plan: &mut Plan,
-) {
-    let wanted = wanted_free(targets).saturating_add(facts.demand);
-    let mut room = Room { free: standing.free, total: standing.total, wanted, targets };
-    let because = Reason::AboveTarget { free: standing.free, target: wanted };
+pub(super) fn shrink(at: &Situation<'_>, plan: &mut Plan) {
     // Nothing is given back while something is on its way: the numbers are not what they will be.
-    if standing.growing {
+    if at.standing.growing {
         return;
     }
-    let mut returns = Vec::new();
-    let mut candidates: Vec<&Eni> = pool
+    let wanted = at.warm_addresses().saturating_add(at.facts.demand);
+    let because = Reason::AboveTarget {
+        free: at.standing.free,
+        target: wanted,
+    };
+    let mut room = Room {
+        free: at.standing.free,
+        total: at.standing.total,
+        at,
+    };
+    let returns = whole_enis(at, &mut room, plan);
+    let singles = single_addresses(at, &room, &returns);
+    if returns.is_empty() && singles.is_empty() {
+        // An ENI that only must not go yet counts as an excess that is already lasting.
+        plan.excess_since = if plan.held_back.is_empty() {
+            None
+        } else {
+            Some(at.pool.excess_since().unwrap_or(at.now))
+        };
+        return;
+    }
+    let since = at.pool.excess_since().unwrap_or(at.now);
+    plan.excess_since = Some(since);
+    let lasted = since + at.targets.return_delay.max(SHORTEST_EXCESS);
+    if lasted > at.now {
+        return plan.hold(HeldBack::ReturnDelay { until: lasted }, Some(lasted));
+    }
+    if let Some(refused) = at.pool.not_taken().filter(|refused| refused.until > at.now) {
+        let (reason, until) = (refused.reason.clone(), refused.until);
+        return plan.hold(HeldBack::NotTaken { reason, until }, Some(until));
+    }
+    let returns = returns.into_iter().map(|eni| Work::Return { eni });
+    plan.actions
+        .extend(returns.chain(singles).map(|work| Action { work, because }));
+}
+
+/// The unused ENIs that the node can do without and that may go now.
+fn whole_enis(at: &Situation<'_>, room: &mut Room<'_>, plan: &mut Plan) -> BTreeSet<EniId> {
+    let mut candidates: Vec<&Eni> = at
+        .pool
         .enis()
         .filter(|eni| eni.kind == EniKind::Secondary && eni.state == EniState::Ready)
         .filter(|eni| eni.is_unused())
         .collect();
-    candidates.sort_by_key(|eni| (eni.len(), std::cmp::Reverse(eni.since), eni.id.clone()));
+    candidates.sort_by_key(|eni| (eni.len(), Reverse(eni.since), &eni.id));
+    // Which ENI has an address that only the journal knows of, nobody can say while it rests.
+    let resting_unseen = at
+        .pool
+        .ledger()
+        .rests_until()
+        .filter(|until| *until > at.now);
+    let mut returns = BTreeSet::new();
     for eni in candidates {
         if !room.can_do_without(eni) {
             continue;
         }
-        let old_enough = eni.since + targets.eni_min_age;
-        if old_enough > now {
+        let old_enough = eni.since + at.targets.eni_min_age;
+        if holds_unseen(at, eni) {
+            plan.hold(
+                HeldBack::HeldUnseen {
+                    eni: eni.id.clone(),
+                },
+                None,
+            );
+        } else if let Some(until) = resting_unseen {
+            plan.hold(
+                HeldBack::RestingUnseen {
+                    eni: eni.id.clone(),
+                    until,
+                },
+                Some(until),
+            );
+        } else if old_enough > at.now {
             let eni = eni.id.clone();
-            plan.hold(HeldBack::TooYoung { eni, until: old_enough }, Some(old_enough));
-            continue;
-        }
-        room.without(eni);
-        returns.push(eni.id.clone());
-    }
-    let singles = single_addresses(pool, &room, &returns);
-    if returns.is_empty() && singles.is_empty() {
-        // An ENI that is only too young counts as an excess that is already lasting.
-        plan.excess_since = if plan.held_back.is_empty() {
-            None
+            plan.hold(
+                HeldBack::TooYoung {
+                    eni,
+                    until: old_enough,
+                },
+                Some(old_enough),
+            );
         } else {
-            Some(pool.excess_since().unwrap_or(now))
-        };
-        return;
+            room.without(eni);
+            returns.insert(eni.id.clone());
+        }
     }
-    let since = pool.excess_since().unwrap_or(now);
-    plan.excess_since = Some(since);
-    let lasted = since + targets.return_delay;
-    if lasted > now {
-        return plan.hold(HeldBack::ReturnDelay { until: lasted }, Some(lasted));
-    }
-    plan.actions
-        .extend(returns.into_iter().map(|eni| Action { work: Work::Return { eni }, because }));
-    plan.actions.extend(singles.into_iter().map(|work| Action { work, because }));
+    returns
+}
+
+/// Whether the journal knows a pod with an address of that ENI which the ENI is not seen to have.
+fn holds_unseen(at: &Situation<'_>, eni: &Eni) -> bool {
+    let mut holders = at.pool.ledger().holders();
+    holders.any(|holder| (holder.card, holder.device) == (eni.card, eni.device))
 }
 
 /// What may still be taken away.
 struct Room<'a> {
     free: u32,
     total: u32,
-    wanted: u32,
-    targets: &'a Targets,
+    at: &'a Situation<'a>,
 }
 
 impl Room<'_> {
     /// Whether the pool without this ENI would still be as it should be. With whole ENIs as the
     /// target this is upstream's `available >= (WARM_ENI_TARGET + 1) * addresses an ENI`.
     fn can_do_without(&self, eni: &Eni) -> bool {
-        match self.targets.warm {
+        let demand = self.at.facts.demand;
+        let wanted = self.at.warm_addresses().saturating_add(demand);
+        let left = self.free.saturating_sub(eni.free());
+        match self.at.targets.warm {
             WarmTarget::Enis(warm) => {
-                let whole = self.targets.per_eni;
-                let enough = (warm + 1).saturating_mul(whole).saturating_add(
-                    self.wanted.saturating_sub(warm.saturating_mul(whole)),
-                );
-                self.free >= enough && self.free - eni.free() >= self.wanted.max(1)
+                let whole = self.at.targets.per_eni;
+                let enough = warm
+                    .saturating_add(1)
+                    .saturating_mul(whole)
+                    .saturating_add(demand);
+                self.free >= enough && left >= wanted
             }
             WarmTarget::Ips { minimum, .. } => {
-                self.free.saturating_sub(eni.free()) >= self.wanted
-                    && self.total.saturating_sub(eni.len()) >= minimum
+                left >= wanted && self.total.saturating_sub(eni.len()) >= minimum
             }
         }
     }
 
     fn without(&mut self, eni: &Eni) {
-        self.free -= eni.free();
-        self.total -= eni.len();
+        self.free = self.free.saturating_sub(eni.free());
+        self.total = self.total.saturating_sub(eni.len());
     }
 
     /// How many single addresses are too many.
     fn singles(&self) -> u32 {
-        match self.targets.warm {
+        match self.at.targets.warm {
             WarmTarget::Enis(_) => 0,
-            WarmTarget::Ips { minimum, .. } => self
-                .free
-                .saturating_sub(self.wanted)
-                .min(self.total.saturating_sub(minimum)),
+            WarmTarget::Ips { warm, minimum } => {
+                let wanted = warm.saturating_add(self.at.facts.demand);
+                let free = self.free.saturating_sub(wanted);
+                free.min(self.total.saturating_sub(minimum))
+            }
         }
     }
 }
 
 /// Single addresses to give back: of the ENI with the fewest pods first, the ones that became free
 /// last first, so that those that have rested longest stay to be handed out.
-fn single_addresses(pool: &Pool, room: &Room<'_>, returned: &[vpc_model::EniId]) -> Vec<Work> {
+fn single_addresses(at: &Situation<'_>, room: &Room<'_>, returns: &BTreeSet<EniId>) -> Vec<Work> {
     let mut too_many = room.singles();
-    let mut enis: Vec<&Eni> = pool
+    let mut enis: Vec<&Eni> = at
+        .pool
         .enis()
-        .filter(|eni| eni.state == EniState::Ready && !returned.contains(&eni.id))
+        .filter(|eni| eni.state == EniState::Ready && !returns.contains(&eni.id))
         .collect();
-    enis.sort_by_key(|eni| (eni.allocated(), std::cmp::Reverse(eni.since), eni.id.clone()));
+    enis.sort_by_key(|eni| (eni.allocated(), Reverse(eni.since), &eni.id));
     let mut works = Vec::new();
     for eni in enis {
         let take = eni.free().min(too_many);
         if take > 0 {
             let count = usize::try_from(take).unwrap_or(usize::MAX);
             let addresses = eni.newest_free().take(count).collect();
-            works.push(Work::Unassign { eni: eni.id.clone(), addresses });
+            works.push(Work::Unassign {
+                eni: eni.id.clone(),
+                addresses,
+            });
             too_many -= take;
         }
     }

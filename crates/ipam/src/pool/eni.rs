@@ -105,6 +105,9 @@ pub struct Eni {
     /// The free ones, longest free first.
     #[serde(skip)]
     free: BTreeSet<(Timestamp, Ipv4Addr)>,
+    /// Those in their cooldown, the one that ends first first.
+    #[serde(skip)]
+    cooling: BTreeSet<(Timestamp, Ipv4Addr)>,
     #[serde(skip)]
     allocated: u32,
 }
@@ -125,6 +128,7 @@ impl Eni {
             assigning: 0,
             addresses: BTreeMap::new(),
             free: BTreeSet::new(),
+            cooling: BTreeSet::new(),
             allocated: 0,
         };
         for address in new.addresses {
@@ -141,7 +145,9 @@ impl Eni {
 
     /// Its addresses for pods, in order, with their states.
     pub fn addresses(&self) -> impl Iterator<Item = (Ipv4Addr, &AddressState)> {
-        self.addresses.iter().map(|(address, state)| (*address, state))
+        self.addresses
+            .iter()
+            .map(|(address, state)| (*address, state))
     }
 
     /// The state of one address; nothing if the ENI does not have it.
@@ -174,6 +180,24 @@ impl Eni {
         u32::try_from(self.free.len()).unwrap_or(u32::MAX)
     }
 
+    /// How many of its addresses are in their cooldown.
+    #[must_use]
+    pub fn cooling(&self) -> u32 {
+        u32::try_from(self.cooling.len()).unwrap_or(u32::MAX)
+    }
+
+    /// How many of its addresses are on their way back to the VPC.
+    #[must_use]
+    pub fn unassigning(&self) -> u32 {
+        self.len() - self.free() - self.cooling() - self.allocated
+    }
+
+    /// When the next cooldown of an address of it ends.
+    #[must_use]
+    pub fn next_cooled(&self) -> Option<Timestamp> {
+        self.cooling.first().map(|(until, _)| *until)
+    }
+
     /// Whether no pod has, or had until a moment ago, an address of it.
     #[must_use]
     pub fn is_unused(&self) -> bool {
@@ -198,7 +222,10 @@ impl Eni {
                 self.free.insert((*since, address));
             }
             AddressState::Allocated { .. } => self.allocated += 1,
-            AddressState::Cooling { .. } | AddressState::Unassigning => {}
+            AddressState::Cooling { until } => {
+                self.cooling.insert((*until, address));
+            }
+            AddressState::Unassigning => {}
         }
         self.addresses.insert(address, state);
     }
@@ -211,8 +238,41 @@ impl Eni {
                 self.free.remove(&(*since, address));
             }
             AddressState::Allocated { .. } => self.allocated -= 1,
-            AddressState::Cooling { .. } | AddressState::Unassigning => {}
+            AddressState::Cooling { until } => {
+                self.cooling.remove(&(*until, address));
+            }
+            AddressState::Unassigning => {}
         }
         Some(state)
+    }
+
+    /// Frees the addresses whose cooldown is over.
+    pub(crate) fn advance(&mut self, now: Timestamp) {
+        while let Some((until, address)) = self.cooling.first().copied() {
+            if until > now {
+                break;
+            }
+            self.insert(address, AddressState::Free { since: until });
+        }
+    }
+
+    /// Whether the indexes say what the addresses' states say.
+    pub(crate) fn is_consistent(&self) -> bool {
+        let count = |wanted: fn(&AddressState) -> bool| {
+            self.addresses
+                .values()
+                .filter(|state| wanted(state))
+                .count()
+        };
+        let allocated = count(|state| matches!(state, AddressState::Allocated { .. }));
+        count(|state| matches!(state, AddressState::Free { .. })) == self.free.len()
+            && count(|state| matches!(state, AddressState::Cooling { .. })) == self.cooling.len()
+            && u32::try_from(allocated) == Ok(self.allocated)
+            && self.free.iter().all(|(since, address)| {
+                self.addresses.get(address) == Some(&AddressState::Free { since: *since })
+            })
+            && self.cooling.iter().all(|(until, address)| {
+                self.addresses.get(address) == Some(&AddressState::Cooling { until: *until })
+            })
     }
 }

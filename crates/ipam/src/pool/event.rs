@@ -1,16 +1,17 @@
 //! What happens to the pool from outside: actions begun, and their outcomes.
 
 use std::net::Ipv4Addr;
-use std::time::Duration;
 
-use vpc_model::{DeviceIndex, EniId, Timestamp};
+use vpc_model::{DeviceIndex, EniId};
 
-use super::{AddressState, BackOff, Creation, CreationId, Eni, EniState, NewEni, Pool};
+use super::{CreationId, NewEni};
 
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// An ENI is there and wired: found at start, or by a reconcile.
+    /// An ENI is there and wired: found at start, or by a reconcile. One that was given back a
+    /// moment ago is not taken for new: what shows it is old. Nor is one at the place of an ENI
+    /// that is being created: that one is not wired yet, and its creation will say when it is.
     EniFound(NewEni),
     /// The creation of an ENI was begun.
     CreationBegun {
@@ -42,7 +43,8 @@ pub enum Event {
         /// How many.
         count: u32,
     },
-    /// EC2 gave addresses, as many as were asked for or fewer.
+    /// EC2 gave addresses, as many as were asked for or fewer. That is its word: whichever ENI had
+    /// them before has them no longer.
     Assigned {
         /// To which ENI.
         eni: EniId,
@@ -51,7 +53,8 @@ pub enum Event {
         /// Which they are.
         addresses: Vec<Ipv4Addr>,
     },
-    /// An ENI has these addresses too.
+    /// An ENI is seen to have these addresses. What is seen may be old: an address that was given
+    /// back a moment ago, or that another ENI has, is not taken for new.
     AddressesFound {
         /// Which ENI.
         eni: EniId,
@@ -107,164 +110,4 @@ pub enum Event {
         /// Why, for people.
         reason: String,
     },
-}
-
-/// The pause after the first refusal; it doubles up to [`LONGEST_PAUSE`].
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-
-/// Upstream pauses two minutes when a subnet is out of addresses.
-const LONGEST_PAUSE: Duration = Duration::from_secs(120);
-
-impl Pool {
-    /// Makes an event so. Events about an ENI or a creation that the pool does not know change
-    /// nothing.
-    pub fn apply(&mut self, event: Event, now: Timestamp) {
-        match event {
-            Event::EniFound(new) => self.add_eni(new, now),
-            Event::CreationBegun { creation, device, addresses } => {
-                self.next_creation = self.next_creation.max(creation.0 + 1);
-                self.creations.insert(creation, Creation { device, addresses, since: now });
-            }
-            Event::Created { creation, eni } => {
-                self.creations.remove(&creation);
-                self.back_off = None;
-                self.add_eni(eni, now);
-            }
-            Event::CreationFailed { creation, reason } => {
-                if self.creations.remove(&creation).is_some() {
-                    self.pause(reason, now);
-                }
-            }
-            Event::AssignBegun { eni, count } => {
-                if let Some(eni) = self.enis.get_mut(&eni) {
-                    eni.assigning += count;
-                }
-            }
-            Event::Assigned { eni, asked, addresses } => {
-                self.no_longer_assigning(&eni, asked);
-                self.back_off = None;
-                self.add_addresses(&eni, addresses, now);
-            }
-            Event::AddressesFound { eni, addresses } => self.add_addresses(&eni, addresses, now),
-            Event::AssignFailed { eni, asked, reason } => {
-                self.no_longer_assigning(&eni, asked);
-                self.pause(reason, now);
-            }
-            Event::UnassignBegun { eni, addresses } => {
-                if let Some(eni) = self.enis.get_mut(&eni) {
-                    set_where_free(eni, &addresses);
-                }
-            }
-            Event::Unassigned { eni, addresses } => self.remove_addresses(&eni, &addresses),
-            Event::UnassignFailed { eni, addresses, reason: _ } => {
-                if let Some(eni) = self.enis.get_mut(&eni) {
-                    for address in addresses {
-                        if eni.state_of(address) == Some(&AddressState::Unassigning) {
-                            eni.insert(address, AddressState::Free { since: now });
-                        }
-                    }
-                }
-                self.excess_since = None;
-            }
-            Event::ReturnBegun { eni } => {
-                if let Some(eni) = self.enis.get_mut(&eni) {
-                    eni.state = EniState::Returning;
-                }
-            }
-            Event::Returned { eni } => self.remove_eni(&eni),
-            Event::ReturnFailed { eni, reason: _ } => {
-                if let Some(eni) = self.enis.get_mut(&eni) {
-                    eni.state = EniState::Ready;
-                    // Its age starts again, so that the next try is not at once.
-                    eni.since = now;
-                }
-            }
-        }
-    }
-
-    fn pause(&mut self, reason: String, now: Timestamp) {
-        let failures = self.back_off.as_ref().map_or(0, |before| before.failures) + 1;
-        let pause = FIRST_PAUSE.saturating_mul(1 << (failures - 1).min(10)).min(LONGEST_PAUSE);
-        self.back_off = Some(BackOff { until: now + pause, reason, failures });
-    }
-
-    fn no_longer_assigning(&mut self, eni: &EniId, count: u32) {
-        if let Some(eni) = self.enis.get_mut(eni) {
-            eni.assigning = eni.assigning.saturating_sub(count);
-        }
-    }
-
-    fn add_eni(&mut self, new: NewEni, now: Timestamp) {
-        if self.enis.contains_key(&new.id) {
-            let (id, addresses) = (new.id, new.addresses);
-            return self.add_addresses(&id, addresses, now);
-        }
-        let (id, addresses) = (new.id.clone(), new.addresses.clone());
-        let eni = Eni::new(NewEni { addresses: Vec::new(), ..new }, now);
-        self.enis.insert(id.clone(), eni);
-        self.add_addresses(&id, addresses, now);
-    }
-
-    /// Addresses come to an ENI. One that the journal knows takes the state it has there.
-    fn add_addresses(&mut self, id: &EniId, addresses: Vec<Ipv4Addr>, now: Timestamp) {
-        for address in addresses {
-            if self.owners.contains_key(&address) || !self.enis.contains_key(id) {
-                continue;
-            }
-            self.owners.insert(address, id.clone());
-            if let Some(holder) = self.ledger.take_holder(address) {
-                self.hold(id, address, holder);
-                continue;
-            }
-            let cooling = self.ledger.take_cooling(address).filter(|until| *until > now);
-            if let Some(eni) = self.enis.get_mut(id) {
-                eni.insert(address, match cooling {
-                    Some(until) => AddressState::Cooling { until },
-                    None => AddressState::Free { since: now },
-                });
-            }
-        }
-    }
-
-    fn remove_addresses(&mut self, id: &EniId, addresses: &[Ipv4Addr]) {
-        let Some(eni) = self.enis.get_mut(id) else { return };
-        for address in addresses {
-            if eni.state_of(*address) == Some(&AddressState::Unassigning) {
-                eni.take_out(*address);
-                self.owners.remove(address);
-            }
-        }
-    }
-
-    /// An ENI is gone. What the journal must not forget goes back to the ledger: allocations,
-    /// whatever the world says, and cooldowns.
-    fn remove_eni(&mut self, id: &EniId) {
-        let Some(eni) = self.enis.remove(id) else { return };
-        for (address, state) in eni.addresses() {
-            self.owners.remove(&address);
-            match state {
-                AddressState::Allocated { key, pod, since } => {
-                    self.holders.remove(key);
-                    self.ledger.allocate(crate::ledger::Holder {
-                        key: key.clone(),
-                        pod: pod.clone(),
-                        since: *since,
-                        address,
-                        device: eni.device,
-                        card: eni.card,
-                    });
-                }
-                AddressState::Cooling { until } => self.ledger.cool(address, *until),
-                AddressState::Free { .. } | AddressState::Unassigning => {}
-            }
-        }
-    }
-}
-
-fn set_where_free(eni: &mut Eni, addresses: &[Ipv4Addr]) {
-    for address in addresses {
-        if matches!(eni.state_of(*address), Some(AddressState::Free { .. })) {
-            eni.insert(*address, AddressState::Unassigning);
-        }
-    }
 }

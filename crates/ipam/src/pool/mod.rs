@@ -11,10 +11,11 @@
 //! What the journal says about addresses that no ENI of the pool has (yet) stays in the pool's
 //! [`Ledger`]: an allocation is never dropped because metadata does not show its address.
 
+mod apply;
 mod eni;
 mod event;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use vpc_model::{DeviceIndex, EniId, PodKey, Timestamp};
@@ -22,6 +23,7 @@ use vpc_model::{DeviceIndex, EniId, PodKey, Timestamp};
 pub use eni::{AddressState, Eni, EniKind, EniState, NewEni};
 pub use event::Event;
 
+use crate::deadlines::Deadlines;
 use crate::ledger::{Holder, Ledger};
 
 /// Names one creation of an ENI from its beginning to its outcome.
@@ -60,6 +62,13 @@ pub struct Pool {
     owners: BTreeMap<Ipv4Addr, EniId>,
     ledger: Ledger,
     back_off: Option<BackOff>,
+    /// EC2 did not take something back a moment ago.
+    not_taken: Option<BackOff>,
+    /// Addresses that were given back a moment ago.
+    given_back: Deadlines<Ipv4Addr>,
+    /// ENIs that were given back a moment ago.
+    returned: Deadlines<EniId>,
+    foreign: BTreeSet<DeviceIndex>,
     excess_since: Option<Timestamp>,
 }
 
@@ -67,7 +76,10 @@ impl Pool {
     /// A pool without ENIs, and what the journal knows.
     #[must_use]
     pub fn new(ledger: Ledger) -> Self {
-        Self { ledger, ..Self::default() }
+        Self {
+            ledger,
+            ..Self::default()
+        }
     }
 
     /// The ENIs, by id.
@@ -96,6 +108,25 @@ impl Pool {
     #[must_use]
     pub fn back_off(&self) -> Option<&BackOff> {
         self.back_off.as_ref()
+    }
+
+    /// Why nothing is given back to EC2, while that is so.
+    #[must_use]
+    pub fn not_taken(&self) -> Option<&BackOff> {
+        self.not_taken.as_ref()
+    }
+
+    /// Places on the instance (network card 0) that ENIs have which are not the pool's to use, as
+    /// [`Pool::note_foreign`] was told.
+    #[must_use]
+    pub fn foreign(&self) -> &BTreeSet<DeviceIndex> {
+        &self.foreign
+    }
+
+    /// Remembers where ENIs are that are attached and not the pool's: they count towards the
+    /// instance's limit, and nothing else can be attached there.
+    pub fn note_foreign(&mut self, devices: BTreeSet<DeviceIndex>) {
+        self.foreign = devices;
     }
 
     /// Since when there has been an excess to give back, as the last plan noted it.
@@ -131,23 +162,13 @@ impl Pool {
     /// Lets time pass: addresses whose cooldown is over become free. Returns when the next one
     /// does.
     pub fn advance(&mut self, now: Timestamp) -> Option<Timestamp> {
-        let mut next: Option<Timestamp> = None;
+        self.ledger.advance(now);
+        self.given_back.drop_ended(now);
+        self.returned.drop_ended(now);
         for eni in self.enis.values_mut() {
-            let mut over = Vec::new();
-            for (address, state) in eni.addresses() {
-                if let AddressState::Cooling { until } = state {
-                    if *until <= now {
-                        over.push((address, *until));
-                    } else {
-                        next = Some(next.map_or(*until, |next| next.min(*until)));
-                    }
-                }
-            }
-            for (address, since) in over {
-                eni.insert(address, AddressState::Free { since });
-            }
+            eni.advance(now);
         }
-        next
+        self.enis.values().filter_map(Eni::next_cooled).min()
     }
 
     pub(crate) fn eni_mut(&mut self, id: &EniId) -> Option<&mut Eni> {
@@ -161,8 +182,11 @@ impl Pool {
     /// Makes an address a pod's.
     pub(crate) fn hold(&mut self, eni: &EniId, address: Ipv4Addr, holder: Holder) {
         if let Some(found) = self.enis.get_mut(eni) {
-            self.holders.insert(holder.key.clone(), (eni.clone(), address));
-            let Holder { key, pod, since, .. } = holder;
+            self.holders
+                .insert(holder.key.clone(), (eni.clone(), address));
+            let Holder {
+                key, pod, since, ..
+            } = holder;
             found.insert(address, AddressState::Allocated { key, pod, since });
         }
     }
@@ -202,7 +226,7 @@ impl Pool {
     /// How many sandboxes hold an address.
     #[must_use]
     pub fn allocated(&self) -> usize {
-        self.holders.len() + self.ledger.holders().count()
+        self.holders.len() + self.ledger.len()
     }
 
     /// What must always be so; one sentence for each thing that is not. For tests.
@@ -212,10 +236,29 @@ impl Pool {
     pub fn check(&self) -> Result<(), Vec<String>> {
         let mut broken = Vec::new();
         let mut allocated = 0;
+        if !self.ledger.is_consistent() {
+            broken.push("the ledger's indexes do not agree".to_owned());
+        }
+        for key in self
+            .holders
+            .keys()
+            .filter(|key| self.ledger.holder(key).is_some())
+        {
+            broken.push(format!("{key} is both on an ENI and in the ledger"));
+        }
         for eni in self.enis.values() {
+            if !eni.is_consistent() {
+                broken.push(format!(
+                    "the indexes of {} do not say what its states say",
+                    eni.id
+                ));
+            }
             for (address, state) in eni.addresses() {
                 if self.owners.get(&address) != Some(&eni.id) {
-                    broken.push(format!("{address} of {} is not in the index of owners", eni.id));
+                    broken.push(format!(
+                        "{address} of {} is not in the index of owners",
+                        eni.id
+                    ));
                 }
                 if let AddressState::Allocated { key, .. } = state {
                     allocated += 1;
@@ -229,12 +272,22 @@ impl Pool {
             }
         }
         if allocated != self.holders.len() {
-            broken.push(format!("{allocated} allocated, {} in the index", self.holders.len()));
+            broken.push(format!(
+                "{allocated} allocated, {} in the index",
+                self.holders.len()
+            ));
         }
         let owned: usize = self.enis.values().map(|eni| eni.addresses().count()).sum();
         if owned != self.owners.len() {
-            broken.push(format!("{owned} addresses, {} in the index", self.owners.len()));
+            broken.push(format!(
+                "{owned} addresses, {} in the index",
+                self.owners.len()
+            ));
         }
-        if broken.is_empty() { Ok(()) } else { Err(broken) }
+        if broken.is_empty() {
+            Ok(())
+        } else {
+            Err(broken)
+        }
     }
 }

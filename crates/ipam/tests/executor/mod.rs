@@ -82,7 +82,10 @@ impl Node {
     }
 
     pub fn facts(demand: u32) -> Facts {
-        Facts { demand, provisioning: Provisioning::Enabled }
+        Facts {
+            demand,
+            provisioning: Provisioning::Enabled,
+        }
     }
 
     pub fn plan(&self, demand: u32) -> Plan {
@@ -94,31 +97,53 @@ impl Node {
         self.pool.note_excess(plan.excess_since);
         for action in &plan.actions {
             let (begun, outcome) = match action.work.clone() {
-                Work::Create { creation, device, addresses } => {
+                Work::Create {
+                    creation,
+                    device,
+                    addresses,
+                } => {
                     let eni = self.new_eni(EniKind::Secondary, device, addresses);
                     (
-                        Event::CreationBegun { creation, device, addresses },
+                        Event::CreationBegun {
+                            creation,
+                            device,
+                            addresses,
+                        },
                         Event::Created { creation, eni },
                     )
                 }
                 Work::Assign { eni, count } => {
                     let addresses = self.fresh(count);
                     (
-                        Event::AssignBegun { eni: eni.clone(), count },
-                        Event::Assigned { eni, asked: count, addresses },
+                        Event::AssignBegun {
+                            eni: eni.clone(),
+                            count,
+                        },
+                        Event::Assigned {
+                            eni,
+                            asked: count,
+                            addresses,
+                        },
                     )
                 }
                 Work::Unassign { eni, addresses } => {
                     self.handed_back.extend(addresses.iter().copied());
                     (
-                        Event::UnassignBegun { eni: eni.clone(), addresses: addresses.clone() },
+                        Event::UnassignBegun {
+                            eni: eni.clone(),
+                            addresses: addresses.clone(),
+                        },
                         Event::Unassigned { eni, addresses },
                     )
                 }
                 Work::Return { eni } => {
                     let gone = self.pool.eni(&eni).unwrap();
-                    self.handed_back.extend(gone.addresses().map(|(address, _)| address));
-                    (Event::ReturnBegun { eni: eni.clone() }, Event::Returned { eni })
+                    self.handed_back
+                        .extend(gone.addresses().map(|(address, _)| address));
+                    (
+                        Event::ReturnBegun { eni: eni.clone() },
+                        Event::Returned { eni },
+                    )
                 }
             };
             self.pool.apply(begun, self.now);
@@ -133,7 +158,10 @@ impl Node {
         let first = self.plan(0);
         self.execute(&first);
         let second = self.plan(0);
-        assert!(second.actions.is_empty(), "not a fixed point: {first:?} then {second:?}");
+        assert!(
+            second.actions.is_empty(),
+            "not a fixed point: {first:?} then {second:?}"
+        );
     }
 
     /// Lets time pass, settling every ten seconds, until well after every delay.
@@ -158,7 +186,10 @@ impl Node {
     }
 
     pub fn allocate(&mut self, name: &str) -> Result<Allocation, vpc_ipam::AllocateError> {
-        let pod = PodName { namespace: "default".to_owned(), name: name.to_owned() };
+        let pod = PodName {
+            namespace: "default".to_owned(),
+            name: name.to_owned(),
+        };
         allocate(&mut self.pool, &key(name), &pod, self.now)
     }
 
@@ -168,8 +199,15 @@ impl Node {
 
     /// Addresses for pods per ENI, in the order of the ENIs.
     pub fn per_eni(&self) -> Vec<u32> {
-        let mut enis: Vec<_> = self.pool.enis().map(|eni| (eni.device, eni.len())).collect();
+        let mut enis: Vec<_> = self
+            .pool
+            .enis()
+            .map(|eni| (eni.device, eni.len()))
+            .collect();
         enis.sort();
-        enis.into_iter().map(|(_, len)| len).filter(|len| *len > 0).collect()
+        enis.into_iter()
+            .map(|(_, len)| len)
+            .filter(|len| *len > 0)
+            .collect()
     }
 }

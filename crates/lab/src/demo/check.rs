@@ -59,7 +59,12 @@ impl Tally {
     }
 
     /// One more observation that is simply true or not.
-    pub fn expect<T: PartialEq + fmt::Debug>(&mut self, what: impl fmt::Display, is: T, should: T) {
+    pub fn expect<T: PartialEq + fmt::Debug>(
+        &mut self,
+        what: impl fmt::Display,
+        is: &T,
+        should: &T,
+    ) {
         if is == should {
             self.agreed += 1;
         } else {
@@ -153,12 +158,13 @@ pub async fn travel(legs: &[Leg]) -> Result<usize, Refuted> {
 }
 
 async fn go(leg: &Leg) -> [(&'static str, Result<(), Refuted>); 3] {
-    let ping = icmp::ping(&leg.from.netns, icmp::Ping::new(leg.to.address)).await;
-    [
-        ("ICMP", ping.map(|_| ()).map_err(Refuted::from)),
-        ("TCP", ask(leg, Protocol::Tcp).await),
-        ("UDP", ask(leg, Protocol::Udp).await),
-    ]
+    let (ping, tcp, udp) = tokio::join!(
+        icmp::ping(&leg.from.netns, icmp::Ping::new(leg.to.address)),
+        ask(leg, Protocol::Tcp),
+        ask(leg, Protocol::Udp),
+    );
+    let ping = ping.map(|_| ()).map_err(Refuted::from);
+    [("ICMP", ping), ("TCP", tcp), ("UDP", udp)]
 }
 
 async fn ask(leg: &Leg, protocol: Protocol) -> Result<(), Refuted> {

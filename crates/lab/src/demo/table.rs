@@ -88,7 +88,7 @@ pub fn chain(error: &dyn std::error::Error) -> String {
 }
 
 /// The widest the first column gets.
-const CLAIM_WIDTH: usize = 44;
+const CLAIM_WIDTH: usize = 52;
 
 /// `FAILED`, the longest verdict.
 const VERDICT_WIDTH: usize = 7;

@@ -259,3 +259,6 @@ fn first_address(result: &Value) -> Option<Ipv4Addr> {
         ips.filter_map(|ip| ip["address"].as_str()?.split('/').next()?.parse().ok());
     addresses.next()
 }
+
+#[cfg(test)]
+mod tests;

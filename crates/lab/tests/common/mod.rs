@@ -97,6 +97,7 @@ pub(crate) fn skip(test: &str, reason: &str) {
 /// A network namespace for a test that needs no lab; it goes away when this is dropped.
 pub(crate) struct Namespace {
     name: String,
+    path: PathBuf,
 }
 
 impl Namespace {
@@ -111,12 +112,13 @@ impl Namespace {
             made.success(),
             "cannot make network namespace {name}: run this test as root"
         );
-        Namespace { name }
+        let path = Path::new("/run/netns").join(&name);
+        Namespace { name, path }
     }
 
     /// Its file.
-    pub(crate) fn path(&self) -> PathBuf {
-        Path::new("/run/netns").join(&self.name)
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 }
 

@@ -53,7 +53,7 @@ fn eni_counts(demo: &Demo) -> Result<Vec<usize>, Refuted> {
 /// Each pod's address is a secondary address of an ENI of its own node, and nobody else's.
 pub async fn are_of_the_nodes_enis(demo: &Demo) -> Vec<Verdict> {
     vec![Verdict::of(
-        "each pod has a VPC address of its own, on an ENI of its node",
+        "each pod has a VPC address on an ENI of its node",
         owned(demo),
     )]
 }
@@ -76,13 +76,13 @@ fn owned(demo: &Demo) -> Result<String, Refuted> {
         for pod in demo.pods(node)? {
             tally.expect(
                 format_args!("{} on node{node}", pod.address),
-                on_node.contains(&pod.address),
-                true,
+                &on_node.contains(&pod.address),
+                &true,
             );
             tally.expect(
                 format_args!("{} given out once", pod.address),
-                taken.insert(pod.address),
-                true,
+                &taken.insert(pod.address),
+                &true,
             );
         }
     }
@@ -98,7 +98,7 @@ fn owned(demo: &Demo) -> Result<String, Refuted> {
 /// its MTU, one rule to the pod, one route, and for a pod on a secondary ENI one rule from it to
 /// a table that leaves by that ENI.
 pub async fn are_wired_as_upstream_wires_them(demo: &Demo) -> Vec<Verdict> {
-    let claim = "upstream's kernel state for every pod: veth, rules, routes";
+    let claim = "upstream's kernel state for every pod";
     vec![Verdict::of(claim, wired(demo).await)]
 }
 
@@ -173,8 +173,8 @@ impl HostState {
             .collect();
         tally.expect(
             format_args!("tables of rules to {address}"),
-            to,
-            vec!["main"],
+            &to,
+            &vec!["main"],
         );
         let from: Vec<String> = self
             .rules_about(address, RulePriority::FROM_POD)
@@ -185,8 +185,8 @@ impl HostState {
         let expected: Vec<String> = secondary.iter().map(|table| table.0.to_string()).collect();
         tally.expect(
             format_args!("tables of rules from {address}"),
-            from,
-            expected,
+            &from,
+            &expected,
         );
         let veth = host_veth(pod);
         let routes: Vec<&str> = self
@@ -196,8 +196,8 @@ impl HostState {
             .collect();
         tally.expect(
             format_args!("links of routes to {address}"),
-            routes,
-            vec![veth],
+            &routes,
+            &vec![veth],
         );
         let link: Vec<(&str, u32)> = self
             .links
@@ -205,7 +205,7 @@ impl HostState {
             .filter(|link| link.ifname == veth)
             .map(|link| (link.operstate.as_str(), link.mtu))
             .collect();
-        tally.expect(format_args!("state of {veth}"), link, vec![("UP", 9001)]);
+        tally.expect(format_args!("state of {veth}"), &link, &vec![("UP", 9001)]);
         if let Some(table) = secondary {
             self.judge_table(table, tally);
         }
@@ -227,14 +227,14 @@ impl HostState {
             .collect();
         tally.expect(
             format_args!("routes of table {name} through a gateway"),
-            shape,
-            vec![false, true],
+            &shape,
+            &vec![false, true],
         );
         let default = routes.last().map(|(destination, _)| *destination);
         tally.expect(
             format_args!("last route of table {name}"),
-            default,
-            Some("default"),
+            &default,
+            &Some("default"),
         );
     }
 }

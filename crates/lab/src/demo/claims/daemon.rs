@@ -3,6 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
+use futures_util::future::join_all;
+use vpc_model::RulePriority;
+
 use crate::Pod;
 use crate::demo::check::{Place, Refuted, Tally, seen};
 use crate::demo::stage::{Demo, EniKind};
@@ -10,7 +13,6 @@ use crate::demo::table::Verdict;
 use crate::probe::stream::{Exchange, Stream};
 
 use super::addresses::HostState;
-use vpc_model::RulePriority;
 
 /// The node whose daemon is killed.
 const KILLED: usize = 1;
@@ -106,9 +108,7 @@ fn place(demo: &Demo, node: usize, kind: EniKind, without: &Pod) -> Result<Place
 }
 
 async fn settle(flows: &[Stream]) {
-    for flow in flows {
-        flow.settle(PHASE).await;
-    }
+    join_all(flows.iter().map(|flow| flow.settle(PHASE))).await;
 }
 
 fn lost_nothing(flows: &[Stream]) -> Result<String, Refuted> {
@@ -136,9 +136,9 @@ async fn deleted(demo: &Demo, doomed: &Pod) -> Result<String, Refuted> {
     let address = doomed.address;
     let mut tally = Tally::default();
     for priority in [RulePriority::TO_POD, RulePriority::FROM_POD] {
-        tally.expect("rules left", host.rules_about(address, priority).len(), 0);
+        tally.expect("rules left", &host.rules_about(address, priority).len(), &0);
     }
-    tally.expect("routes left", host.routes_to(address).len(), 0);
+    tally.expect("routes left", &host.routes_to(address).len(), &0);
     tally.all()?;
     Ok(format!(
         "pod {} ({address}): no rule, no route left",
@@ -169,14 +169,18 @@ async fn filled(demo: &Demo) -> Result<String, Refuted> {
     let mut tally = Tally::default();
     tally.expect(
         "addresses given to two pods",
-        before.intersection(&new).count(),
-        0,
+        &before.intersection(&new).count(),
+        &0,
     );
-    tally.expect("pods on the node", demo.pods(KILLED)?.len(), assigned.len());
+    tally.expect(
+        "pods on the node",
+        &demo.pods(KILLED)?.len(),
+        &assigned.len(),
+    );
     tally.expect(
         "addresses of pods are those EC2 assigned",
-        addresses(demo)? == assigned,
-        true,
+        &(addresses(demo)? == assigned),
+        &true,
     );
     tally.all()?;
     Ok(format!(

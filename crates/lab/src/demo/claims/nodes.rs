@@ -8,11 +8,11 @@ use crate::demo::table::Verdict;
 pub async fn pods_and_nodes_reach_each_other(demo: &Demo) -> Vec<Verdict> {
     vec![
         Verdict::of(
-            "node to pod: kubelet's way, and from the other node",
+            "node to pod, its own and the other one's",
             to_pods(demo).await,
         ),
         Verdict::of(
-            "pod to node: its own, and the other one",
+            "pod to node, its own and the other one",
             from_pods(demo).await,
         ),
     ]

@@ -109,7 +109,7 @@ async fn refused_by_the_gateway(demo: &Demo, pods: &[Place]) -> Result<u64, Refu
     for pod in pods.iter().take(2) {
         let answer = ask_patiently(&pod.netns, Protocol::Udp, internet.address, SILENCE).await;
         let silent = matches!(&answer, Err(error) if error.is_silence());
-        tally.expect(format_args!("{} gets no answer", pod.name), silent, true);
+        tally.expect(format_args!("{} gets no answer", pod.name), &silent, &true);
     }
     tally.all()?;
     let after = demo.counters()?.no_public_address;

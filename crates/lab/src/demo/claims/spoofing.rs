@@ -70,12 +70,11 @@ fn unassigned(demo: &Demo) -> Result<Ipv4Addr, Refuted> {
         .ok_or_else(|| seen("node2 has no ENI"))?;
     subnet
         .hosts()
-        .filter(|address| {
+        .rfind(|address| {
             !instance
                 .enis
                 .iter()
                 .any(|eni| eni.addresses.contains(address))
         })
-        .last()
         .ok_or_else(|| seen(format_args!("{subnet} is full")))
 }
