@@ -372,12 +372,9 @@ fn policies_are_enforced_before_the_pod_starts_or_it_does_not() {
     drop(agent);
     let ran = pod.call("DEL", Some(&result));
     ran.silent();
-    assert!(
-        ran.log()["warnings"][0]
-            .as_str()
-            .unwrap()
-            .contains("npa.sock")
-    );
+    let log = ran.log();
+    let warning = log["warnings"][0].as_str().unwrap();
+    assert!(warning.contains("npa.sock"), "{log}");
 }
 
 #[test]

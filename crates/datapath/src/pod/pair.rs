@@ -218,7 +218,16 @@ impl Pair {
             Step::Rename(old, passing_name("old", name)),
             Step::Rename(self.ends.host.clone(), name.clone()),
         ];
-        apply::steps(host, &swap).map(|_| ())
+        let of_the_old = 2;
+        for (number, outcome) in apply::outcomes(host, &swap)?.into_iter().enumerate() {
+            match outcome {
+                // The older sandbox's namespace was taken away in the meantime, and its veth
+                // with it: its name is free, which is all that was wanted of it.
+                Err(error) if number < of_the_old && is_gone(&error) => {}
+                other => drop(other?),
+            }
+        }
+        Ok(())
     }
 
     /// The plan is in force: what was replaced goes. It is out of service already, so that a
@@ -269,6 +278,11 @@ fn create(
         mtu: plan.mtu,
     };
     namespaces.pod.create_veth(&pair)
+}
+
+/// Whether a step failed because its link does not exist any more.
+fn is_gone(error: &Error) -> bool {
+    matches!(error, Error::Refused { source, .. } if source.is(rustix::io::Errno::NODEV))
 }
 
 fn is_veth(link: &Link) -> bool {
