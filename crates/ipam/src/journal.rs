@@ -175,19 +175,35 @@ fn decode(line: &[u8]) -> Result<Record, String> {
     serde_json::from_str(body).map_err(|error| error.to_string())
 }
 
-/// CRC-32 as Ethernet, gzip and PNG use it (reflected, polynomial 0xEDB88320).
-fn crc32(bytes: &[u8]) -> u32 {
-    let mut crc = u32::MAX;
-    for byte in bytes {
-        crc ^= u32::from(*byte);
-        for _ in 0..8 {
+/// What each value of a byte does to the checksum.
+const CRC_TABLE: [u32; 256] = crc_table();
+
+const fn crc_table() -> [u32; 256] {
+    let mut table = [0; 256];
+    let mut row: u32 = 0;
+    while row < 256 {
+        let mut crc = row;
+        let mut bit = 0;
+        while bit < 8 {
             let lowest = crc & 1;
             crc >>= 1;
             if lowest == 1 {
                 crc ^= 0xEDB8_8320;
             }
+            bit += 1;
         }
+        table[row as usize] = crc;
+        row += 1;
     }
+    table
+}
+
+/// CRC-32 as Ethernet, gzip and PNG use it (reflected, polynomial 0xEDB88320).
+fn crc32(bytes: &[u8]) -> u32 {
+    let crc = bytes.iter().fold(u32::MAX, |crc, byte| {
+        let [lowest, ..] = (crc ^ u32::from(*byte)).to_le_bytes();
+        (crc >> 8) ^ CRC_TABLE[usize::from(lowest)]
+    });
     !crc
 }
 

@@ -9,6 +9,7 @@ use std::path::Path;
 
 use rustix::process::Signal;
 
+use crate::daemon;
 use crate::names::{LabName, NETNS_FOLDER, NODES, netns_path, node_name};
 use crate::pid::ProcessId;
 use crate::state::{self, LabFolder};
@@ -41,8 +42,11 @@ pub enum Error {
     /// Something that was noticed while the lab was up.
     #[error("the fabric did not follow the cloud: {0}")]
     Fabric(String),
+    /// A daemon that did not end as it should.
+    #[error(transparent)]
+    Daemon(daemon::Error),
     /// Work that did not end.
-    #[error("{0} pods were still being made or removed")]
+    #[error("{0} pieces of work on pods and links had not ended")]
     Unfinished(usize),
 }
 

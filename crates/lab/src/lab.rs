@@ -1,27 +1,23 @@
 //! A lab as a whole: comes up, is there, goes down.
 
-use std::io;
-use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
 use vpc_model::IdError;
-use vpc_sim::{ApiError, FabricView, IdentifyBy, Sim, World};
+use vpc_sim::{ApiError, Sim};
 
-use crate::addresses::{EC2_API, EC2_API_PORT, METADATA, METADATA_PORT};
 use crate::cleanup::{self, Errors};
 use crate::config::{Daemons, LabConfig, STANDARD_INSTANCE_TYPE};
 use crate::daemon;
-use crate::fabric::serve::{self, HopLimit};
 use crate::fabric::{self, Counters, Fabric};
-use crate::gate::Gate;
-use crate::names::{LabName, netns_path, node_name};
+use crate::follow::Follower;
+use crate::names::{LabName, netns_path};
 use crate::node::{Common, Node, absolute_bin_dir};
 use crate::preflight::{self, Missing};
-use crate::state::{self, EniRecord, LabFolder, LabRecord};
-use crate::teardown::{Complaints, Teardown};
+use crate::servers;
+use crate::state::{self, LabFolder, LabRecord, NodeRecord};
+use crate::teardown::Teardown;
 use crate::tool::Tools;
 use crate::topology;
 
@@ -65,17 +61,8 @@ pub enum Error {
     #[error(transparent)]
     Fabric(#[from] fabric::Error),
     /// A server.
-    #[error("cannot serve {what}")]
-    Serve {
-        /// What.
-        what: &'static str,
-        /// Why not.
-        #[source]
-        source: serve::Error,
-    },
-    /// The address of a server.
-    #[error("cannot learn the port of the EC2 API")]
-    Port(#[source] io::Error),
+    #[error(transparent)]
+    Servers(#[from] servers::Error),
     /// A daemon.
     #[error(transparent)]
     Daemon(#[from] daemon::Error),
@@ -113,29 +100,25 @@ impl Lab {
         let bin_dir = absolute_bin_dir(&config.bin_dir)?;
         let folder = LabFolder::of(&config.state_root, &config.name);
         claim(&tools, &folder, &progress)?;
-        let gate = Arc::new(Gate::default());
-        let mut teardown = Teardown::new(tools.clone(), folder.clone(), Arc::clone(&gate));
+        let mut teardown = Teardown::new(tools.clone(), folder.clone());
 
         progress("VPC: router, hosts outside, two nodes in two subnets");
-        let region = config.world.region.clone();
         let instance_type = match config.instance_type.clone() {
             Some(instance_type) => instance_type,
             None => STANDARD_INSTANCE_TYPE.parse()?,
         };
-        let sim = Sim::new(World::new(config.world.clone()));
-        let records = sim
-            .with(|world, now| topology::launch(world, &region, &instance_type, now))
-            .map_err(Error::Cloud)?;
+        let (sim, records) =
+            topology::cloud(config.world.clone(), &instance_type).map_err(Error::Cloud)?;
         let mut fabric = Fabric::build(&tools, &config.name)?;
         fabric.sync(&sim.fabric())?;
         let mut tasks = JoinSet::new();
         let router = netns_path(&config.name.router());
-        let ec2_port = start_servers(&mut tasks, &sim, &router, &config)?;
+        let ec2_port = servers::start(&mut tasks, &sim, &router, &config)?;
         let follower = Follower {
             sim: sim.clone(),
             fabric,
             folder: folder.clone(),
-            gate: Arc::clone(&gate),
+            gate: teardown.fabric(),
             complaints: teardown.complaints(),
         };
         tasks.spawn(follower.run());
@@ -145,16 +128,9 @@ impl Lab {
             folder: folder.clone(),
             bin_dir: bin_dir.clone(),
             ipamd_env: config.ipamd_env,
-            gate,
+            gate: teardown.pods(),
         };
-        let mut nodes = Vec::new();
-        for record in &records {
-            let node = Node::prepare(&common, record.clone())?;
-            teardown.end_with_lab(node.daemon());
-            nodes.push(node);
-        }
-        let nodes = <Box<[Node; 2]>>::try_from(nodes.into_boxed_slice())
-            .map_err(|nodes| Error::NodeCount(nodes.len()))?;
+        let nodes = prepare_nodes(&common, &records, &mut teardown)?;
         let lab = Lab {
             tasks,
             nodes,
@@ -269,6 +245,22 @@ impl Lab {
     }
 }
 
+/// Makes the nodes' folders; their daemons end with the lab.
+fn prepare_nodes(
+    common: &Common,
+    records: &[NodeRecord],
+    teardown: &mut Teardown,
+) -> Result<Box<[Node; 2]>, Error> {
+    let mut nodes = Vec::new();
+    for record in records {
+        let node = Node::prepare(common, record.clone())?;
+        teardown.end_with_lab(node.daemon());
+        nodes.push(node);
+    }
+    <Box<[Node; 2]>>::try_from(nodes.into_boxed_slice())
+        .map_err(|nodes| Error::NodeCount(nodes.len()))
+}
+
 /// Takes the lab's name; clears up first if a dead process has it.
 fn claim(tools: &Tools, folder: &LabFolder, progress: &impl Fn(&str)) -> Result<(), Error> {
     let name = || folder.name().clone();
@@ -289,107 +281,4 @@ fn claim(tools: &Tools, folder: &LabFolder, progress: &impl Fn(&str)) -> Result<
         }
         Ok(()) => Ok(()),
     }
-}
-
-/// Instance metadata and the EC2 API inside the lab, the EC2 API for this machine, the cloud's
-/// own clock. Gives the port of the EC2 API on this machine.
-fn start_servers(
-    tasks: &mut JoinSet<()>,
-    sim: &Sim,
-    router: &Path,
-    config: &LabConfig,
-) -> Result<u16, Error> {
-    let failed = |what| move |source| Error::Serve { what, source };
-    let metadata = SocketAddrV4::new(METADATA, METADATA_PORT);
-    let hops = HopLimit::Exactly(config.imds_hop_limit);
-    let metadata = serve::listen(router, metadata, hops).map_err(failed("instance metadata"))?;
-    let inside = SocketAddrV4::new(EC2_API, EC2_API_PORT);
-    let inside = serve::listen(router, inside, HopLimit::Standard)
-        .map_err(failed("the EC2 API in the VPC"))?;
-    let here = SocketAddrV4::new(Ipv4Addr::LOCALHOST, config.ec2_port.unwrap_or(0));
-    let here = serve::listen_here(here).map_err(failed("the EC2 API on this machine"))?;
-    let port = here.local_addr().map_err(Error::Port)?.port();
-    let servers = [
-        (metadata, sim.imds_router(IdentifyBy::PeerAddress)),
-        (inside, sim.ec2_router()),
-        (here, sim.ec2_router()),
-    ];
-    for (listener, router) in servers {
-        tasks.spawn(async move {
-            if let Err(error) = serve::serve(listener, router).await {
-                tracing::error!(%error, "a server of the lab has ended");
-            }
-        });
-    }
-    let clock = sim.clone();
-    tasks.spawn(async move { clock.run().await });
-    Ok(port)
-}
-
-/// Makes the fabric follow the cloud.
-struct Follower {
-    sim: Sim,
-    fabric: Fabric,
-    folder: LabFolder,
-    gate: Arc<Gate>,
-    complaints: Complaints,
-}
-
-impl Follower {
-    async fn run(mut self) {
-        let mut changes = self.sim.changes();
-        loop {
-            changes.mark_unchanged();
-            let view = self.sim.fabric();
-            let work = tokio::task::spawn_blocking(move || {
-                self.follow(&view);
-                self
-            });
-            match work.await {
-                Ok(back) => self = back,
-                Err(_) => return,
-            }
-            if changes.changed().await.is_err() {
-                return;
-            }
-        }
-    }
-
-    fn follow(&mut self, view: &FabricView) {
-        // Whoever takes the lab down waits for this to be over, and it is not begun again.
-        let Ok(_pass) = self.gate.enter() else {
-            return;
-        };
-        if let Err(error) = self.fabric.sync(view) {
-            self.complaints.add(crate::text::chain(&error));
-        }
-        let written = eni_records(view).and_then(|records| {
-            let write = self.folder.write_enis(&records);
-            write.map_err(|error| crate::text::chain(&error))
-        });
-        if let Err(complaint) = written {
-            self.complaints.add(complaint);
-        }
-    }
-}
-
-fn eni_records(view: &FabricView) -> Result<Vec<EniRecord>, String> {
-    let numbered = (1..=crate::names::NODES).flat_map(|number| {
-        let name = node_name(number);
-        let instances = view.instances.iter().filter(move |one| one.name == name);
-        instances.flat_map(move |instance| instance.enis.iter().map(move |eni| (number, eni)))
-    });
-    numbered
-        .map(|(node, eni)| {
-            Ok(EniRecord {
-                node,
-                id: eni.id.clone(),
-                link: fabric::link_name(eni.card, eni.device).map_err(|error| error.to_string())?,
-                mac: eni.mac,
-                primary: eni.primary,
-                secondary_addresses: eni.addresses.len().saturating_sub(1),
-                prefixes: eni.prefixes.len(),
-            })
-        })
-        .collect()
 }

@@ -2,11 +2,16 @@
 //! to do about it, before anything is made.
 
 use std::env;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::names::netns_path;
+use crate::names::{NETNS_FOLDER, netns_path};
 use crate::tool::{self, Tools};
+
+/// What the names of the namespaces begin with in which features are tried out; the number of the
+/// process follows.
+const SCRATCH: &str = "vpc-lab-preflight-";
 
 /// How many checks this process has begun: each has a namespace of its own.
 static CHECKS: AtomicU32 = AtomicU32::new(0);
@@ -81,7 +86,8 @@ pub fn tools() -> Result<Tools, Missing> {
 pub fn check() -> Result<Tools, Missing> {
     let tools = tools()?;
     let number = CHECKS.fetch_add(1, Ordering::Relaxed);
-    let netns = format!("vpc-lab-preflight-{}-{number}", std::process::id());
+    let netns = format!("{SCRATCH}{}-{number}", std::process::id());
+    remove_stale(&tools);
     let scratch = Scratch::create(&tools, &netns)?;
     let pair = ["link add preflight0 type veth peer name preflight1".to_owned()];
     tools.ip(Some(&netns), &pair).map_err(Missing::Veth)?;
@@ -121,11 +127,7 @@ struct Scratch<'a> {
 
 impl<'a> Scratch<'a> {
     fn create(tools: &'a Tools, netns: &'a str) -> Result<Scratch<'a>, Missing> {
-        let mut add = vec![format!("netns add {netns}")];
-        if netns_path(netns).exists() {
-            // Of an earlier process with the same number that was killed.
-            add.insert(0, format!("netns del {netns}"));
-        }
+        let add = [format!("netns add {netns}")];
         tools.ip(None, &add).map_err(Missing::Namespaces)?;
         Ok(Scratch { tools, netns })
     }
@@ -135,6 +137,22 @@ impl Drop for Scratch<'_> {
     fn drop(&mut self) {
         // Nothing more can be done about a namespace that will not go.
         let _ = self.tools.ip(None, &[format!("netns del {}", self.netns)]);
+    }
+}
+
+/// Removes the namespaces of checks whose process was killed.
+fn remove_stale(tools: &Tools) {
+    let entries = fs::read_dir(NETNS_FOLDER).into_iter().flatten().flatten();
+    for name in entries.filter_map(|entry| entry.file_name().into_string().ok()) {
+        let numbers = name
+            .strip_prefix(SCRATCH)
+            .and_then(|rest| rest.split_once('-'));
+        if let Some((pid, _)) = numbers
+            && !Path::new("/proc").join(pid).exists()
+        {
+            // Another check may be faster.
+            let _ = tools.ip(None, &[format!("netns del {name}")]);
+        }
     }
 }
 
@@ -167,10 +185,20 @@ mod tests {
     }
 
     #[test]
+    fn the_namespace_of_a_check_that_was_killed_is_removed_by_the_next() {
+        let tools = tools().unwrap();
+        // No process has a number this high (PID_MAX_LIMIT in the kernel is 2^22).
+        let stale = format!("{SCRATCH}4194305-0");
+        tools.ip(None, &[format!("netns add {stale}")]).unwrap();
+        check().unwrap();
+        assert!(!netns_path(&stale).exists());
+    }
+
+    #[test]
     fn this_machine_can_hold_a_lab_and_the_check_leaves_nothing_behind() {
         check().unwrap();
-        let mine = format!("vpc-lab-preflight-{}-", std::process::id());
-        for entry in std::fs::read_dir(crate::names::NETNS_FOLDER).unwrap() {
+        let mine = format!("{SCRATCH}{}-", std::process::id());
+        for entry in fs::read_dir(NETNS_FOLDER).unwrap() {
             let name = entry.unwrap().file_name().into_string().unwrap();
             assert!(!name.starts_with(&mine), "{name}");
         }

@@ -156,6 +156,29 @@ impl LabFolder {
         &self.path
     }
 
+    /// A file or folder beside the lab's own that becomes part of it once there is one.
+    #[must_use]
+    pub fn draft(&self, suffix: &str) -> PathBuf {
+        self.path
+            .with_file_name(format!("{}{suffix}", self.draft_prefix()))
+    }
+
+    /// The drafts that are there: of starts under way, and of some that were killed.
+    #[must_use]
+    pub fn drafts(&self) -> Vec<PathBuf> {
+        let root = self.path.parent().unwrap_or(&self.path);
+        let entries = fs::read_dir(root).into_iter().flatten().flatten();
+        let own = entries.filter(|entry| {
+            let name = entry.file_name();
+            name.to_string_lossy().starts_with(&self.draft_prefix())
+        });
+        own.map(|entry| entry.path()).collect()
+    }
+
+    fn draft_prefix(&self) -> String {
+        format!(".{}.", self.name)
+    }
+
     /// The lab's name.
     #[must_use]
     pub fn name(&self) -> &LabName {

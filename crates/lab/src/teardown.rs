@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::cleanup::{self, Error, Errors};
-use crate::daemon::Daemon;
+use crate::daemon::{self, Daemon};
 use crate::gate::Gate;
 use crate::state::LabFolder;
 use crate::tool::Tools;
@@ -18,7 +18,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(crate) struct Teardown {
     tools: Tools,
     folder: LabFolder,
-    gate: Arc<Gate>,
+    pods: Arc<Gate>,
+    fabric: Arc<Gate>,
     daemons: Vec<Arc<Daemon>>,
     complaints: Complaints,
     done: bool,
@@ -47,15 +48,26 @@ impl Complaints {
 impl Teardown {
     /// For the lab with this folder, which was just claimed.
     #[must_use]
-    pub(crate) fn new(tools: Tools, folder: LabFolder, gate: Arc<Gate>) -> Teardown {
+    pub(crate) fn new(tools: Tools, folder: LabFolder) -> Teardown {
         Teardown {
             tools,
             folder,
-            gate,
+            pods: Arc::default(),
+            fabric: Arc::default(),
             daemons: Vec::new(),
             complaints: Complaints::default(),
             done: false,
         }
+    }
+
+    /// The gate for making and removing pods.
+    pub(crate) fn pods(&self) -> Arc<Gate> {
+        Arc::clone(&self.pods)
+    }
+
+    /// The gate for changing the fabric.
+    pub(crate) fn fabric(&self) -> Arc<Gate> {
+        Arc::clone(&self.fabric)
     }
 
     /// Ends this daemon too.
@@ -69,24 +81,32 @@ impl Teardown {
         self.complaints.clone()
     }
 
-    /// Takes everything away, the daemons by SIGTERM.
+    /// Takes everything away, the daemons by SIGTERM, while the fabric still follows the cloud:
+    /// a daemon may wait for an ENI.
     ///
     /// # Errors
     /// Whatever is left, and what went wrong in the background.
     pub(crate) async fn gently(mut self) -> Result<(), Errors> {
-        self.gate.clear(PATIENCE);
-        for daemon in &self.daemons {
-            // One that does not end is killed below; one that does not run has ended.
-            let _ = daemon.stop().await;
+        self.pods.clear(PATIENCE);
+        let stopping = self.daemons.iter().map(|daemon| daemon.stop());
+        let stopped = futures_util::future::join_all(stopping).await;
+        let mut errors = self.now();
+        errors.extend(stopped.into_iter().filter_map(|result| match result {
+            Ok(_) | Err(daemon::Error::NotRunning { .. }) => None,
+            Err(error) => Some(Error::Daemon(error)),
+        }));
+        if errors.is_empty() {
+            Ok(())
+        } else {
+            Err(Errors(errors))
         }
-        self.now()
     }
 
     /// Takes everything away, the daemons by SIGKILL.
-    fn now(&mut self) -> Result<(), Errors> {
+    fn now(&mut self) -> Vec<Error> {
         self.done = true;
         let mut errors = Vec::new();
-        let unfinished = self.gate.clear(PATIENCE);
+        let unfinished = self.pods.clear(PATIENCE) + self.fabric.clear(PATIENCE);
         if unfinished > 0 {
             errors.push(Error::Unfinished(unfinished));
         }
@@ -97,20 +117,18 @@ impl Teardown {
             errors.extend(more);
         }
         errors.extend(self.complaints.take().into_iter().map(Error::Fabric));
-        if errors.is_empty() {
-            Ok(())
-        } else {
-            Err(Errors(errors))
-        }
+        errors
     }
 }
 
 impl Drop for Teardown {
     fn drop(&mut self) {
-        if !self.done
-            && let Err(errors) = self.now()
-        {
-            tracing::error!(%errors, "the lab is not gone completely");
+        if self.done {
+            return;
+        }
+        let errors = self.now();
+        if !errors.is_empty() {
+            tracing::error!(errors = %Errors(errors), "the lab is not gone completely");
         }
     }
 }

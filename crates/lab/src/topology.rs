@@ -1,11 +1,25 @@
 //! The cloud of a lab: one VPC, a subnet in each of two availability zones, an instance in each.
 
 use vpc_model::{InstanceType, Timestamp};
-use vpc_sim::{ApiError, PublicAddress, RunInstance, World};
+use vpc_sim::{ApiError, PublicAddress, RunInstance, Sim, World, WorldConfig};
 
 use crate::addresses::{VPC_CIDR, address_of_node, public_address_of_node, subnet_of_node};
 use crate::names::{NODES, node_name};
 use crate::state::NodeRecord;
+
+/// A simulated cloud with the nodes launched in it, first to last.
+///
+/// # Errors
+/// As [`launch`].
+pub fn cloud(
+    config: WorldConfig,
+    instance_type: &InstanceType,
+) -> Result<(Sim, Vec<NodeRecord>), ApiError> {
+    let region = config.region.clone();
+    let sim = Sim::new(World::new(config));
+    let nodes = sim.with(|world, now| launch(world, &region, instance_type, now))?;
+    Ok((sim, nodes))
+}
 
 /// Makes the VPC in `world` and launches the nodes, first to last.
 ///
@@ -24,7 +38,7 @@ pub fn launch(
         let subnet = world.create_subnet(&vpc, subnet_of_node(number), &zone)?;
         let primary_address = address_of_node(number);
         let public_address = public_address_of_node(number);
-        let mut run = RunInstance::new(&node_name(number), instance_type.clone(), subnet.clone());
+        let mut run = RunInstance::new(node_name(number), instance_type.clone(), subnet.clone());
         run.private_ip = Some(primary_address);
         run.public = PublicAddress::Exact(public_address);
         nodes.push(NodeRecord {

@@ -1,6 +1,12 @@
 //! The program as a person uses it: labs in the background, other processes that work on them,
 //! and every way a lab can end.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a helper that fails fails its test"
+)]
+
 mod common;
 
 use std::fs;
@@ -184,12 +190,9 @@ fn a_killed_lab_leaves_no_daemon_and_the_next_one_clears_up() {
 
     assert!(line.says("up").contains("clearing up"));
     assert!(!line.says("pod list").contains("web"));
-    line.folder()
-        .owner()
-        .unwrap()
-        .unwrap()
-        .signal(Signal::KILL)
-        .unwrap();
+    let owner = line.folder().owner().unwrap().unwrap();
+    owner.signal(Signal::KILL).unwrap();
+    eventually("the end of the lab", || !owner.is_alive());
     assert!(line.says("down").contains("was dead"));
     assert_eq!(line.left(), Vec::<String>::new());
     assert!(line.says("down").contains("There is no lab"));

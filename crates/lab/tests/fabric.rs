@@ -1,6 +1,12 @@
 //! The fabric is a VPC: real packets, and the kernel's own word, against what the simulated cloud
 //! says.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a helper that fails fails its test"
+)]
+
 mod common;
 
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -325,4 +331,21 @@ async fn a_lab_is_gone_when_it_is_dropped_and_its_name_is_free_again() {
     drop(first);
     assert_eq!(vpc_lab::leftovers(&name, &root), Vec::<String>::new());
     lab("fdrop").await.down().await.unwrap();
+}
+
+#[tokio::test]
+async fn dropping_the_future_of_a_lab_that_comes_up_undoes_everything() {
+    let folder = tempfile::TempDir::new().unwrap();
+    for program in ["ipamd", "aws-cni"] {
+        let path = folder.path().join(program);
+        std::fs::write(&path, "#!/bin/sh\nexec /bin/sleep 600\n").unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(&path, mode).unwrap();
+    }
+    let mut config = LabConfig::new(common::lab_name("fcancel"));
+    config.bin_dir = folder.path().to_owned();
+    let (name, root) = (config.name.clone(), config.state_root.clone());
+    let up = tokio::time::timeout(SHORT, Lab::up(config, |_| {}));
+    assert!(up.await.is_err(), "the daemons never become ready");
+    assert_eq!(vpc_lab::leftovers(&name, &root), Vec::<String>::new());
 }

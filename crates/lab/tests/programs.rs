@@ -98,7 +98,7 @@ async fn aws_cni_refuses_bad_input_with_the_right_code_and_touches_nothing() {
         (r#"["a", "list"]"#, 6),
         (r#"{"cniVersion":"1.0.0","type":"aws-cni"}"#, 7),
         (&conf("9.9.9"), 1),
-        (&conf("0.2.0"), 1),
+        (&conf("2.0.0"), 1),
         // All right, but nobody listens at the socket: try again later.
         (&conf("1.0.0"), 11),
     ];

@@ -1,5 +1,7 @@
 //! What must be so after every step, judged without the planner's own arithmetic.
 
+use std::net::Ipv4Addr;
+
 use vpc_ipam::allocate::held;
 use vpc_ipam::plan::Provisioning;
 use vpc_ipam::{
@@ -93,7 +95,16 @@ fn takes_away_nothing_in_use(world: &World, plan: &Plan) -> Checked {
                 let truth = truth
                     .into_iter()
                     .flat_map(|eni| eni.addresses.iter().copied());
-                known.chain(truth).collect()
+                // Where metadata lied, the pool may take an address for another ENI's.
+                let elsewhere = |address: &Ipv4Addr| {
+                    world
+                        .pool
+                        .owner(*address)
+                        .is_some_and(|owner| owner.id != *eni)
+                };
+                known
+                    .chain(truth.filter(|address| !elsewhere(address)))
+                    .collect()
             }
         };
         for address in addresses {
@@ -227,6 +238,9 @@ fn gives_reasons(world: &World, plan: &Plan) -> Checked {
 
 fn leaves_nothing_to_plan(world: &World, plan: &Plan) -> Checked {
     let again = |pool: &Pool| make_plan(pool, &world.targets, &world.facts(), world.now).actions;
+    if plan.actions.is_empty() {
+        return Ok(());
+    }
     let mut pool = world.pool.clone();
     pool.note_excess(plan.excess_since);
     for action in &plan.actions {

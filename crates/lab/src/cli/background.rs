@@ -6,7 +6,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{ExitCode, Stdio};
 
 use rustix::process::Signal;
@@ -43,7 +43,8 @@ pub(super) fn up(lab: &Selection, settings: &Settings) -> Result<ExitCode, Failu
 }
 
 /// Brings a lab up, says so, and holds it until told to end.
-pub(super) fn hold(config: LabConfig) -> Result<ExitCode, Failure> {
+/// `log` is the file that standard error goes to.
+pub(super) fn hold(config: LabConfig, log: &Path) -> Result<ExitCode, Failure> {
     // Out of the terminal's reach: it must not end with it.
     rustix::process::setsid().map_err(|source| system("leave the terminal")(source.into()))?;
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
@@ -52,7 +53,7 @@ pub(super) fn hold(config: LabConfig) -> Result<ExitCode, Failure> {
         .with_writer(io::stderr)
         .with_ansi(false)
         .init();
-    let outcome = wait::runtime()?.block_on(hold_until_told(config));
+    let outcome = wait::runtime()?.block_on(hold_until_told(config, log));
     match &outcome {
         Ok(()) => {}
         // Whoever started this may be gone already; then the log has it.
@@ -61,9 +62,8 @@ pub(super) fn hold(config: LabConfig) -> Result<ExitCode, Failure> {
     outcome.map(|()| ExitCode::SUCCESS)
 }
 
-async fn hold_until_told(config: LabConfig) -> Result<(), Failure> {
-    let draft = draft_log(&LabFolder::of(&config.state_root, &config.name));
-    let log = LabFolder::of(&config.state_root, &config.name).log();
+async fn hold_until_told(config: LabConfig, log: &Path) -> Result<(), Failure> {
+    let kept = LabFolder::of(&config.state_root, &config.name).log();
     let progress = |text: &str| say(&format!("progress {text}"));
     let lab = tokio::select! {
         biased;
@@ -74,7 +74,9 @@ async fn hold_until_told(config: LabConfig) -> Result<(), Failure> {
         lab = Lab::up(config, progress) => lab?,
     };
     // The open file follows its name into the lab's folder.
-    fs::rename(draft, log).map_err(system("keep the log"))?;
+    if let Err(error) = fs::rename(log, kept) {
+        tracing::warn!(%error, "the log stays where it is");
+    }
     tracing::info!("up");
     say("ready");
     wait::interrupted().await?;
@@ -93,6 +95,8 @@ async fn start(lab: &Selection, settings: &Settings, folder: &LabFolder) -> Resu
         .args(["--name", lab.name.as_str(), "--state-root"])
         .arg(&lab.state_root)
         .args(settings.arguments())
+        .arg("--log")
+        .arg(&draft)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(log)
@@ -115,10 +119,11 @@ async fn start(lab: &Selection, settings: &Settings, folder: &LabFolder) -> Resu
     let _ = child.wait().await;
     let said = fs::read_to_string(&draft).unwrap_or_default();
     let _ = fs::remove_file(&draft);
-    if reason.is_empty() {
-        return Err(Failure::NotUp(said.trim().to_owned()));
-    }
-    Err(Failure::NotUp(reason))
+    Err(match (reason.is_empty(), said.trim()) {
+        (false, _) => Failure::NotUp(reason),
+        (true, "") => Failure::Silent(String::new()),
+        (true, said) => Failure::Silent(format!("; its log says: {said}")),
+    })
 }
 
 /// Shows progress. Gives nothing once the lab is up, and otherwise why it is not: empty if the
@@ -152,10 +157,9 @@ async fn relay(
     }
 }
 
-/// Where the log is while the lab has no folder yet.
+/// Where the log is while the lab has no folder yet; another one for each `up`.
 fn draft_log(folder: &LabFolder) -> PathBuf {
-    let name = format!(".{}.log", folder.name());
-    folder.path().with_file_name(name)
+    folder.draft(&format!("{}.log", std::process::id()))
 }
 
 fn say(line: &str) {

@@ -24,7 +24,7 @@ pub(super) fn down(folder: &LabFolder) -> Result<ExitCode, Failure> {
     let owner = folder.owner().ok().flatten();
     let held = owner.filter(|owner| owner.is_alive());
     let root = folder.path().parent().unwrap_or(folder.path());
-    if held.is_none() && leftovers(name, root).is_empty() {
+    if held.is_none() && leftovers(name, root).is_empty() && folder.drafts().is_empty() {
         println!("There is no lab {name}.");
         return Ok(ExitCode::SUCCESS);
     }
@@ -45,6 +45,9 @@ pub(super) fn down(folder: &LabFolder) -> Result<ExitCode, Failure> {
         }
     }
     cleanup::wipe(&tools, folder)?;
+    for draft in folder.drafts() {
+        let _ = std::fs::remove_dir_all(&draft).or_else(|_| std::fs::remove_file(&draft));
+    }
     match held {
         Some(_) => println!("Lab {name} is down."),
         None => println!("Lab {name} was dead; what it left is removed."),

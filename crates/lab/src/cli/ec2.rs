@@ -7,7 +7,7 @@ use vpc_lab::addresses::VPC_CIDR;
 use vpc_lab::config::STANDARD_INSTANCE_TYPE;
 use vpc_lab::fabric::serve::{listen_here, serve as answer};
 use vpc_lab::topology;
-use vpc_sim::{IdentifyBy, Sim, World, WorldConfig};
+use vpc_sim::{IdentifyBy, WorldConfig};
 
 use super::report::{Failure, system};
 use super::wait;
@@ -16,11 +16,10 @@ use super::wait;
 pub(super) fn serve(port: u16, imds_port: Option<u16>) -> Result<ExitCode, Failure> {
     let config = WorldConfig::default();
     let region = config.region.clone();
-    let sim = Sim::new(World::new(config));
     let instance_type = STANDARD_INSTANCE_TYPE
         .parse()
         .map_err(|error| Failure::NotUp(format!("{error}")))?;
-    let nodes = sim.with(|world, now| topology::launch(world, &region, &instance_type, now))?;
+    let (sim, nodes) = topology::cloud(config, &instance_type)?;
     let here = |port| SocketAddrV4::new(Ipv4Addr::LOCALHOST, port);
     let ec2 = listen_here(here(port))?;
     let port = ec2.local_addr().map_err(system("learn the port"))?.port();

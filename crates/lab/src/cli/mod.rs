@@ -51,7 +51,13 @@ enum Command {
     Up(Settings),
     /// Hold a lab until told to end (what `up` leaves in the background)
     #[command(hide = true)]
-    Hold(Settings),
+    Hold {
+        #[command(flatten)]
+        settings: Settings,
+        /// The file that standard error goes to
+        #[arg(long)]
+        log: PathBuf,
+    },
     /// Take a lab down, also one whose process was killed
     Down,
     /// Show the nodes, their daemons, ENIs and pods, and what the router has dropped
@@ -147,7 +153,7 @@ pub(crate) fn run() -> ExitCode {
     let outcome = match command {
         Command::Demo(settings) => demo(&lab, settings),
         Command::Up(settings) => background::up(&lab, &settings),
-        Command::Hold(settings) => background::hold(settings.config(&lab)),
+        Command::Hold { settings, log } => background::hold(settings.config(&lab), &log),
         Command::Down => down::down(&folder),
         Command::Status => status::status(&folder),
         Command::Pod { command } => match command {
@@ -234,12 +240,14 @@ mod tests {
     fn the_background_process_gets_the_same_settings() {
         let line = "vpc-lab --name a up --bin-dir /b --instance-type c5.large --set A=1=2 \
                     --set B= --ec2-port 8123 --imds-hop-limit 2 --seed 7";
-        let settings = |cli: Cli| match cli.command {
-            Command::Up(settings) | Command::Hold(settings) => settings,
-            other => panic!("{other:?}"),
+        let settings = |cli: Cli| {
+            let (Command::Up(settings) | Command::Hold { settings, .. }) = cli.command else {
+                panic!("neither up nor hold");
+            };
+            settings
         };
         let first = settings(Cli::try_parse_from(line.split_whitespace()).unwrap());
-        let again = ["vpc-lab".to_owned(), "hold".to_owned()];
+        let again = ["vpc-lab", "hold", "--log", "/l"].map(str::to_owned);
         let again =
             settings(Cli::try_parse_from(again.into_iter().chain(first.arguments())).unwrap());
         assert_eq!(format!("{first:?}"), format!("{again:?}"));

@@ -34,8 +34,10 @@ pub(super) enum Failure {
     },
     #[error("process {} holds the lab and does not end", .0.pid)]
     Stubborn(pid::ProcessId),
-    #[error("the lab did not come up: {0}")]
+    #[error("{0}")]
     NotUp(String),
+    #[error("the background process ended without a word{0}")]
+    Silent(String),
     #[error(transparent)]
     Interrupted(#[from] gate::Closed),
     #[error("cannot make the example VPC: {0}")]
@@ -51,10 +53,11 @@ pub(super) fn system(what: &'static str) -> impl Fn(io::Error) -> Failure {
 
 impl From<vpc_lab::Error> for Failure {
     fn from(error: vpc_lab::Error) -> Failure {
-        match error {
-            // One sentence is enough: it says what to do.
-            vpc_lab::Error::Missing(missing) => Failure::Missing(missing),
-            other => Failure::Lab(other),
+        // Of what is missing one sentence is enough: it says what to do.
+        if let vpc_lab::Error::Missing(missing) = error {
+            Failure::Missing(missing)
+        } else {
+            Failure::Lab(error)
         }
     }
 }

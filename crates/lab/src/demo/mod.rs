@@ -32,6 +32,9 @@ const INTERRUPTED: u8 = 130;
 /// Lines of a daemon's log that are shown when a claim failed.
 const LOG_LINES: usize = 15;
 
+/// Characters of each of those lines.
+const LOG_COLUMNS: usize = 300;
+
 /// Runs the demo: progress on standard error, the table on standard output. Succeeds when every
 /// claim held and nothing was left behind, also when it was interrupted.
 pub async fn run(config: LabConfig) -> ExitCode {
@@ -172,7 +175,7 @@ fn show_logs(demo: &Demo) {
         let lines: Vec<&str> = log.lines().collect();
         eprintln!("The end of {}'s ipamd log:", node.name());
         for line in lines.iter().skip(lines.len().saturating_sub(LOG_LINES)) {
-            eprintln!("  {line}");
+            eprintln!("  {}", line.chars().take(LOG_COLUMNS).collect::<String>());
         }
     }
 }

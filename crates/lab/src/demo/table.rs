@@ -135,7 +135,11 @@ impl fmt::Display for Report {
             .max()
             .unwrap_or(0);
         for figure in &self.figures {
-            writeln!(f, "{:names$}  {}", figure.name, figure.value)?;
+            let lines = wrap(&figure.value, self.width.saturating_sub(names + 2).max(10));
+            for (index, line) in lines.iter().enumerate() {
+                let name = if index == 0 { figure.name.as_str() } else { "" };
+                writeln!(f, "{name:names$}  {line}")?;
+            }
         }
         Ok(())
     }
@@ -179,7 +183,10 @@ mod tests {
     fn no_line_is_wider_than_asked_and_nothing_is_cut_off() {
         let report = Report {
             verdicts: vec![verdict(Outcome::Ok)],
-            figures: Vec::new(),
+            figures: vec![Figure {
+                name: "calls".into(),
+                value: "DescribeSomething 12, ".repeat(9),
+            }],
             width: 80,
         };
         let text = report.to_string();
@@ -189,6 +196,7 @@ mod tests {
         );
         assert_eq!(text.matches('x').count(), 150);
         assert!(text.contains("some do"), "{text}");
+        assert_eq!(text.matches("DescribeSomething").count(), 9);
     }
 
     #[test]

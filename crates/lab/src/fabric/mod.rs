@@ -27,6 +27,7 @@ use crate::names::{LabName, netns_path};
 use crate::tool::{self, Tools};
 
 pub use counters::Counters;
+pub use sysctl::Error as SysctlError;
 pub use wanted::link_name;
 
 use steps::Step;

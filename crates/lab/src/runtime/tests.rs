@@ -100,11 +100,21 @@ fn a_pod_gets_what_a_runtime_gives_and_its_result_comes_back_on_del() {
     let pod = rig.runtime.add_pod("web").unwrap();
     assert_eq!(pod.address, Ipv4Addr::new(10, 0, 1, 20));
     assert_eq!(pod.attempts, 1);
-    assert_eq!(rig.runtime.pods().unwrap(), [pod.clone()]);
+    assert_eq!(rig.runtime.pods().unwrap(), std::slice::from_ref(&pod));
     let given: Value = serde_json::from_str(&rig.seen("stdin.ADD")).unwrap();
-    assert_eq!(given, json!({"type": "fake", "name": "net", "cniVersion": "0.4.0"}));
-    let arguments = format!("K8S_POD_NAME=web;K8S_POD_INFRA_CONTAINER_ID={}", pod.container_id());
-    assert!(rig.seen("args").contains(&arguments), "{}", rig.seen("args"));
+    assert_eq!(
+        given,
+        json!({"type": "fake", "name": "net", "cniVersion": "0.4.0"})
+    );
+    let arguments = format!(
+        "K8S_POD_NAME=web;K8S_POD_INFRA_CONTAINER_ID={}",
+        pod.container_id()
+    );
+    assert!(
+        rig.seen("args").contains(&arguments),
+        "{}",
+        rig.seen("args")
+    );
 
     rig.runtime.del_pod(&pod.sandbox).unwrap();
     let given: Value = serde_json::from_str(&rig.seen("stdin.DEL")).unwrap();
@@ -121,7 +131,10 @@ fn try_again_later_is_tried_again_with_another_sandbox_after_a_del() {
     assert_eq!(pod.attempts, 3);
     assert_eq!(rig.verbs(), ["ADD", "DEL", "ADD", "DEL", "ADD"]);
     let calls = rig.seen("calls");
-    let ids: Vec<&str> = calls.lines().filter_map(|line| line.split(' ').nth(1)).collect();
+    let ids: Vec<&str> = calls
+        .lines()
+        .filter_map(|line| line.split(' ').nth(1))
+        .collect();
     assert_eq!(ids[0], ids[1]);
     assert_ne!(ids[1], ids[2]);
     assert_eq!(ids[4], pod.container_id());
@@ -159,9 +172,15 @@ fn closing_the_gate_ends_the_waiting_between_tries_and_clears_up() {
     }
     rig.runtime.gate.close();
     let error = pod.join().unwrap().unwrap_err();
-    assert!(matches!(error, Error::GaveUp { .. } | Error::Plugin { .. }), "{error:?}");
+    assert!(
+        matches!(error, Error::GaveUp { .. } | Error::Plugin { .. }),
+        "{error:?}"
+    );
     assert!(!rig.netns_exists("web"));
-    assert!(matches!(rig.runtime.add_pod("x"), Err(Error::Closed { .. })));
+    assert!(matches!(
+        rig.runtime.add_pod("x"),
+        Err(Error::Closed { .. })
+    ));
 }
 
 #[test]
@@ -169,7 +188,10 @@ fn without_a_network_configuration_no_plugin_runs() {
     let rig = Rig::new("rtnone");
     fs::remove_file(rig.root.path().join("cni/10-a.conflist")).unwrap();
     let error = rig.runtime.add_pod("web").unwrap_err();
-    assert!(matches!(error, Error::Conflist(conflist::Error::Absent { .. })), "{error:?}");
+    assert!(
+        matches!(error, Error::Conflist(conflist::Error::Absent { .. })),
+        "{error:?}"
+    );
     assert_eq!(rig.verbs(), Vec::<String>::new());
     assert!(!rig.netns_exists("web"));
 }

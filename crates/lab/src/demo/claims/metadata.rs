@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
+
 use crate::demo::check::{Refuted, seen};
 use crate::demo::stage::{Demo, EniKind, NODES};
 use crate::demo::table::Verdict;
@@ -24,20 +26,21 @@ pub async fn answers_nodes_and_not_pods(demo: &Demo) -> Vec<Verdict> {
 }
 
 async fn tokens(demo: &Demo) -> Result<String, Refuted> {
-    let mut silent = 0;
+    let mut pods = Vec::new();
     for number in NODES {
         token(demo.node(number).netns(), PATIENCE).await?;
         for kind in [EniKind::Primary, EniKind::Secondary] {
-            let pod = &demo.pods_on(number, kind)?[0];
-            match token(pod.netns(), SILENCE).await {
-                Ok(_) => return Err(seen(format_args!("pod {} got a token", pod.name()))),
-                Err(error) if error.is_silence() => silent += 1,
-                Err(error) => return Err(error.into()),
-            }
+            pods.extend(demo.pods_on(number, kind)?.into_iter().take(1));
         }
     }
-    Ok(format!(
-        "{} nodes got one, {silent} pods asked in vain",
-        NODES.len()
-    ))
+    let answers = join_all(pods.iter().map(|pod| token(pod.netns(), SILENCE))).await;
+    for (pod, answer) in pods.iter().zip(answers) {
+        match answer {
+            Ok(_) => return Err(seen(format_args!("pod {} got a token", pod.name()))),
+            Err(error) if error.is_silence() => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let (nodes, pods) = (NODES.len(), pods.len());
+    Ok(format!("{nodes} nodes got one, {pods} pods asked in vain"))
 }
