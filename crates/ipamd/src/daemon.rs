@@ -4,6 +4,7 @@
 //! network, attached ENIs; then the pool grows, and when it can serve, the conflist is written. A
 //! part that ends unasked ends the daemon, by name.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -12,9 +13,9 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use vpc_aws::ec2;
 use vpc_aws::imds::{self, InstanceIdentity};
-use vpc_datapath::eni::EniFacts;
 use vpc_ipam::EniKind;
 use vpc_ipam::plan::Provisioning;
+use vpc_model::DeviceIndex;
 use vpc_model::settings::{self, Settings};
 use vpc_rpc::Health;
 
@@ -23,7 +24,7 @@ use crate::executor::Executor;
 use crate::journal_file::{JournalFile, JournalFileError};
 use crate::learn::{self, LearnError};
 use crate::maintain::{self, KernelState};
-use crate::pool_task::{Ends, Learned, Notice, Patience, PoolHandle, PoolTask};
+use crate::pool_task::{Ends, Learned, Notice, Patience, PoolHandle, PoolTask, Published};
 use crate::publish;
 use crate::readiness::Stage;
 use crate::rpc_service::{NodeAnswer, RpcService};
@@ -87,7 +88,15 @@ pub async fn run(settings: Settings) -> Result<(), RunError> {
         records = replay.records,
         "journal"
     );
-    let unfinished = !replay.open_creations.is_empty();
+    let past = Past {
+        unfinished: !replay.open_creations.is_empty(),
+        any: replay.records > 0,
+        in_use: replay
+            .ledger
+            .holders()
+            .map(|holder| holder.device)
+            .collect(),
+    };
     let patience = Patience {
         cooldown: settings.cooldown,
         add_wait: settings.add_wait,
@@ -138,8 +147,12 @@ pub async fn run(settings: Settings) -> Result<(), RunError> {
     let until = stopping();
     let readiness = published.readiness.clone();
     let for_conflist = Arc::clone(&settings);
-    let conflist =
-        tokio::spawn(async move { publish::conflist(&for_conflist, readiness, until).await });
+    let then_until = stopping();
+    parts.spawn(async move {
+        publish::conflist(&for_conflist, readiness, until).await;
+        then_until.await;
+        Ok("conflist")
+    });
     let until = stopping();
     parts.spawn(start(
         Arc::clone(&settings),
@@ -148,7 +161,8 @@ pub async fn run(settings: Settings) -> Result<(), RunError> {
             outcomes,
             notices,
             node,
-            unfinished,
+            past,
+            published,
         },
         until,
     ));
@@ -169,7 +183,6 @@ pub async fn run(settings: Settings) -> Result<(), RunError> {
     };
     stop.send_replace(true);
     while parts.join_next().await.is_some() {}
-    conflist.abort();
     result
 }
 
@@ -179,7 +192,18 @@ struct Start {
     outcomes: tokio::sync::mpsc::UnboundedSender<crate::executor::Outcome>,
     notices: tokio::sync::mpsc::UnboundedSender<Notice<ec2::Client>>,
     node: watch::Sender<NodeAnswer>,
+    past: Past,
+    published: Published,
+}
+
+/// What the journal says about the daemons before this one.
+struct Past {
+    /// There was one on this node.
+    any: bool,
+    /// One ended while it created an ENI.
     unfinished: bool,
+    /// Places of the ENIs that pods have addresses of.
+    in_use: BTreeSet<DeviceIndex>,
 }
 
 /// Learns the node, tells the pool task, then looks after things until `until`.
@@ -191,12 +215,13 @@ async fn start(
     let work = async {
         let state = learn_node(&settings, &start).await?;
         let releases = maintain::queued_releases(&settings.socket, &start.handle);
-        let wired = state.wired;
+        let mtu = settings.eni_mtu;
+        let wired = start.published.wired.clone();
         let kernel = maintain::kernel_state(
             KernelState { host: state.host },
             &state.imds,
             settings.reconcile_interval,
-            move || wired.clone(),
+            move || wired.borrow().iter().map(|eni| eni.wiring(mtu)).collect(),
         );
         tokio::join!(releases, kernel);
         Ok("maintenance")
@@ -211,46 +236,50 @@ async fn start(
 struct LearnedState {
     imds: imds::Client,
     host: vpc_datapath::host::HostFacts,
-    wired: Vec<EniFacts>,
 }
 
 async fn learn_node(settings: &Settings, start: &Start) -> Result<LearnedState, RunError> {
-    let say = |stage| {
+    let say = |notice| {
         // The pool task outlives start-up.
-        let _ = start.notices.send(Notice::Stage(stage));
+        let _ = start.notices.send(notice);
     };
-    say(Stage::Metadata);
+    say(Notice::Stage(Stage::Metadata));
     let imds = imds_client()?;
-    let metadata = learn::metadata(&imds).await;
-    let identity = &metadata.identity;
+    let mut metadata = learn::metadata(&imds).await;
+    let identity = metadata.identity.clone();
     tracing::info!(
         instance = %identity.instance_id, instance_type = %identity.instance_type,
         zone = identity.availability_zone, enis = metadata.enis.len(), "this node"
     );
-    start.node.send_replace(node_answer(settings, identity));
-    let (primary, subnet_cidr) = metadata.primary()?;
+    start.node.send_replace(node_answer(settings, &identity));
     let targets = learn::targets(settings, &identity.instance_type)?;
     tracing::info!(
         warm = ?targets.warm, max_enis = targets.max_enis, per_eni = targets.per_eni, "targets"
     );
 
-    say(Stage::HostNetwork);
+    say(Notice::Stage(Stage::HostNetwork));
     let host = learn::host_facts(settings, &metadata);
     learn::host_network(&host).await;
 
-    say(Stage::Enis);
-    let ec2 = Arc::new(ec2_client(settings, identity).await?);
+    say(Notice::Stage(Stage::Enis));
+    let ec2 = Arc::new(ec2_client(settings, &identity).await?);
+    if start.past.unfinished {
+        metadata = learn::metadata_with_attached(&*ec2, &imds, metadata).await;
+    }
+    let (primary, subnet_cidr) = metadata.primary()?;
     let node = Arc::new(learn::node_facts(settings, &metadata, primary));
     let mut enis: Vec<_> = learn::for_pool(primary, EniKind::Primary, subnet_cidr)
         .into_iter()
         .collect();
-    let mut wired = Vec::new();
-    for eni in learn::our_secondaries(&*ec2, &metadata, settings).await {
-        let Some(facts) = learn::wire(&eni, settings).await else {
-            continue;
-        };
-        enis.extend(learn::for_pool(&eni, EniKind::Secondary, facts.subnet));
-        wired.push(facts);
+    let learn::Secondaries { ours, mut foreign } =
+        learn::secondaries(&*ec2, &metadata, settings, &start.past.in_use).await;
+    for eni in ours {
+        match learn::wire(&eni, settings).await {
+            Some(facts) => enis.extend(learn::for_pool(&eni, EniKind::Secondary, facts.subnet)),
+            None => {
+                foreign.insert(eni.device);
+            }
+        }
     }
     let provisioning = match settings.provisioning {
         settings::Provisioning::Enabled => Provisioning::Enabled,
@@ -258,19 +287,24 @@ async fn learn_node(settings: &Settings, start: &Start) -> Result<LearnedState, 
             Provisioning::Disabled
         }
     };
-    if start.unfinished && provisioning == Provisioning::Enabled {
-        learn::delete_leftovers(Arc::clone(&ec2), Arc::clone(&node)).await;
+    say(Notice::Stage(Stage::Pool));
+    let cloud = Cloud { ec2, node };
+    if start.past.any && provisioning == Provisioning::Enabled {
+        let (cloud, notices) = (cloud.clone(), start.notices.clone());
+        tokio::spawn(async move {
+            learn::delete_leftovers(cloud).await;
+            let _ = notices.send(Notice::NoLeftovers);
+        });
     }
-    say(Stage::Pool);
-    let executor = Executor::new(Cloud { ec2, node }, subnet_cidr, start.outcomes.clone());
-    let learned = Learned {
+    let executor = Executor::new(cloud, subnet_cidr, start.outcomes.clone());
+    say(Notice::Learned(Box::new(Learned {
         targets,
         provisioning,
         enis,
+        foreign,
         executor,
-    };
-    let _ = start.notices.send(Notice::Learned(Box::new(learned)));
-    Ok(LearnedState { imds, host, wired })
+    })));
+    Ok(LearnedState { imds, host })
 }
 
 fn node_answer(settings: &Settings, identity: &InstanceIdentity) -> NodeAnswer {

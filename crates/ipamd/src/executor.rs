@@ -10,7 +10,7 @@ use vpc_aws::ec2::{AddressCount, Ec2, EniQuery, NetworkInterface};
 use vpc_ipam::{EniKind, Event, NewEni as PoolEni, Work};
 use vpc_model::{DeviceIndex, EniId, NetworkCard, RouteTableId};
 
-use crate::eni_life::{self, Cloud, NewEni};
+use crate::eni_life::{self, Cloud, GivenBack, NewEni};
 use crate::report::chain;
 
 /// What the pool task hears from the executor.
@@ -172,34 +172,44 @@ async fn unassign<E: Ec2>(
     addresses: Vec<Ipv4Addr>,
     outcomes: &Outcomes,
 ) -> Event {
-    match cloud
-        .ec2
-        .unassign_addresses(eni.clone(), addresses.clone(), Vec::new())
-        .await
-    {
-        Ok(()) => Event::Unassigned { eni, addresses },
-        Err(error) => {
-            let reason = chain(&error);
-            tracing::warn!(%eni, reason, "addresses could not be unassigned");
-            // Those that EC2 no longer shows are gone, whatever it answered.
-            if let Some(found) = describe(cloud, &eni).await {
-                let gone: Vec<_> = addresses
-                    .iter()
-                    .copied()
-                    .filter(|address| !found.addresses.contains(address))
-                    .collect();
-                let event = Event::Unassigned {
-                    eni: eni.clone(),
-                    addresses: gone,
-                };
-                let _ = outcomes.send(Outcome::Happened(event));
+    let mut attempt = 0;
+    let error = loop {
+        attempt += 1;
+        let call = cloud
+            .ec2
+            .unassign_addresses(eni.clone(), addresses.clone(), Vec::new());
+        match call.await {
+            Ok(()) => return Event::Unassigned { eni, addresses },
+            // Unassigning twice is harmless, and only an answer tells whose the addresses are.
+            Err(error)
+                if attempt < eni_life::ATTEMPTS
+                    && (error.may_have_taken_effect() || error.is_retryable()) =>
+            {
+                tokio::time::sleep(eni_life::pause(attempt, &eni)).await;
             }
-            Event::UnassignFailed {
-                eni,
-                addresses,
-                reason,
-            }
+            Err(error) => break error,
         }
+    };
+    let reason = chain(&error);
+    tracing::warn!(%eni, reason, "addresses could not be unassigned");
+    // Those that EC2 no longer shows are gone, whatever it answered. If it does not say, all are
+    // given up: better an address that nobody uses than one that two use.
+    let shown = describe(cloud, &eni)
+        .await
+        .map(|found| found.addresses)
+        .unwrap_or_default();
+    let (kept, gone) = addresses
+        .into_iter()
+        .partition(|address| shown.contains(address));
+    let event = Event::Unassigned {
+        eni: eni.clone(),
+        addresses: gone,
+    };
+    let _ = outcomes.send(Outcome::Happened(event));
+    Event::UnassignFailed {
+        eni,
+        addresses: kept,
+        reason,
     }
 }
 
@@ -208,11 +218,28 @@ async fn give_back<E: Ec2>(cloud: &Cloud<E>, eni: EniId, place: Option<Place>) -
         RouteTableId::for_eni(place.card, place.device)
     });
     match eni_life::give_back(cloud, &eni, table).await {
-        Ok(()) => Event::Returned { eni },
+        Ok(GivenBack::Deleted) => Event::Returned { eni },
+        Ok(GivenBack::Leftover(error)) => {
+            tracing::warn!(%eni, error = chain(&error), "a detached ENI is not deleted yet");
+            tokio::spawn(delete_later(cloud.clone(), eni.clone()));
+            Event::Returned { eni }
+        }
         Err(error) => {
             let reason = chain(&error);
             tracing::warn!(%eni, reason, "an ENI could not be given back");
             Event::ReturnFailed { eni, reason }
+        }
+    }
+}
+
+/// Tries on to delete an ENI that the node has no use for; what is still there then is deleted by
+/// the next start of the daemon.
+async fn delete_later<E: Ec2>(cloud: Cloud<E>, eni: EniId) {
+    for _ in 0..10 {
+        tokio::time::sleep(std::time::Duration::from_secs(60)).await;
+        match eni_life::delete(&cloud, &eni).await {
+            Ok(()) => return,
+            Err(error) => tracing::warn!(%eni, error = chain(&error), "leftover ENI"),
         }
     }
 }

@@ -11,8 +11,6 @@ use vpc_ipam::Ledger;
 use vpc_ipam::journal::{self, HEADER, JournalError, Record, Replay};
 use vpc_model::Timestamp;
 
-use crate::atomic_file::{self, WriteError};
-
 /// The file's name in the state folder.
 pub const FILE_NAME: &str = "ipamd.journal";
 
@@ -33,7 +31,7 @@ pub enum JournalFileError {
         #[source]
         source: io::Error,
     },
-    /// Another daemon has it.
+    /// Another daemon has it, as its lock file says.
     #[error(
         "{} is in use by another ipamd; two daemons on one node would hand out the same addresses: \
          stop the other one", .0.display()
@@ -51,9 +49,6 @@ pub enum JournalFileError {
         #[source]
         source: JournalError,
     },
-    /// A shorter one could not be written; the long one goes on.
-    #[error("cannot compact the journal")]
-    Compact(#[source] WriteError),
 }
 
 /// An open journal.
@@ -63,6 +58,11 @@ pub struct JournalFile {
     path: PathBuf,
     length: u64,
     records: usize,
+    /// A write failed and what it left could not be cut off yet.
+    dirty: bool,
+    /// Held for as long as the journal is open. A file of its own: the journal's is replaced when
+    /// it is compacted.
+    _lock: File,
 }
 
 impl JournalFile {
@@ -86,7 +86,8 @@ impl JournalFile {
             .mode(0o700)
             .create(folder)
             .map_err(failed("make the folder of"))?;
-        let mut file = open_locked(&path)?;
+        let lock = lock(folder)?;
+        let mut file = open_file(&path).map_err(failed("open"))?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(failed("read"))?;
         let replay = journal::replay(&bytes).map_err(|source| JournalFileError::Unreadable {
@@ -99,64 +100,77 @@ impl JournalFile {
                 "the journal ended in a torn record, which is cut off"
             );
         }
-        let mut length = u64::try_from(replay.valid).unwrap_or(u64::MAX);
-        file.set_len(length)
-            .map_err(failed("cut the torn end of"))?;
-        file.seek(SeekFrom::End(0)).map_err(failed("seek in"))?;
+        let length = u64::try_from(replay.valid).unwrap_or(u64::MAX);
+        let mut journal = Self {
+            file,
+            path: path.clone(),
+            length,
+            records: replay.records,
+            dirty: true,
+            _lock: lock,
+        };
+        journal.cut_back().map_err(failed("cut the torn end of"))?;
         if length == 0 {
-            file.write_all(HEADER.as_bytes()).map_err(failed("write"))?;
-            file.sync_data().map_err(failed("sync"))?;
-            length = HEADER.len() as u64;
+            let header = HEADER.as_bytes();
+            journal.file.write_all(header).map_err(failed("write"))?;
+            journal.file.sync_data().map_err(failed("sync"))?;
+            journal.length = header.len() as u64;
         }
-        Ok((
-            Self {
-                file,
-                path,
-                length,
-                records: replay.records,
-            },
-            replay,
-        ))
+        Ok((journal, replay))
     }
 
     /// Writes a record and waits until it is on the disk. If that fails, the file is cut back to
-    /// where it was, so that what follows is not written behind half a record.
+    /// where it was; while that fails too, nothing is written, so that no record ever stands
+    /// behind half a one.
     ///
     /// # Errors
     /// The record is not in the journal.
     pub fn append(&mut self, record: &Record) -> Result<(), JournalFileError> {
+        let failed = |operation, path: &Path| {
+            let path = path.to_owned();
+            move |source| JournalFileError::Io {
+                operation,
+                path,
+                source,
+            }
+        };
+        self.cut_back()
+            .map_err(failed("cut half a record off", &self.path))?;
         let line = journal::encode(record);
         let written = self
             .file
             .write_all(line.as_bytes())
             .and_then(|()| self.file.sync_data());
         if let Err(source) = written {
-            let back = self
-                .file
-                .set_len(self.length)
-                .and_then(|()| self.file.seek(SeekFrom::Start(self.length)).map(drop));
-            if let Err(error) = back {
+            self.dirty = true;
+            if let Err(error) = self.cut_back() {
                 tracing::error!(%error, "the journal could not be cut back after a failed write");
             }
-            let path = self.path.clone();
-            return Err(JournalFileError::Io {
-                operation: "write to",
-                path,
-                source,
-            });
+            return Err(failed("write to", &self.path)(source));
         }
         self.length += line.len() as u64;
         self.records += 1;
         Ok(())
     }
 
-    /// Whether most of the file is history.
+    fn cut_back(&mut self) -> io::Result<()> {
+        if self.dirty {
+            self.file.set_len(self.length)?;
+            self.file.seek(SeekFrom::Start(self.length))?;
+            self.file.sync_data()?;
+            self.dirty = false;
+        }
+        Ok(())
+    }
+
+    /// Whether most of the file is history, when that many records would say the same.
     #[must_use]
     pub fn wants_compaction(&self, alive: usize) -> bool {
         self.records > alive * 2 + SLACK
     }
 
-    /// Replaces the file by one that says the same with fewer records.
+    /// Replaces the file by one that says the same with fewer records. The new one is whole and
+    /// on the disk before it takes the old one's place.
     ///
     /// # Errors
     /// The old file goes on being used.
@@ -168,44 +182,56 @@ impl JournalFile {
         let records = journal::compact(ledger, open_creations);
         let mut text = HEADER.to_owned();
         text.extend(records.iter().map(journal::encode));
-        atomic_file::replace(&self.path, text.as_bytes(), 0o600)
-            .map_err(JournalFileError::Compact)?;
-        let mut file = open_locked(&self.path)?;
-        let length = file
-            .seek(SeekFrom::End(0))
-            .map_err(|source| JournalFileError::Io {
-                operation: "seek in",
-                path: self.path.clone(),
+        let temporary = self.path.with_extension("journal.tmp");
+        let failed = |operation, path: &Path| {
+            let path = path.to_owned();
+            move |source| JournalFileError::Io {
+                operation,
+                path,
                 source,
-            })?;
+            }
+        };
+        let mut file = open_file(&temporary).map_err(failed("make", &temporary))?;
+        file.set_len(0)
+            .and_then(|()| file.write_all(text.as_bytes()))
+            .and_then(|()| file.sync_all())
+            .map_err(failed("write", &temporary))?;
+        fs::rename(&temporary, &self.path).map_err(failed("replace", &self.path))?;
+        // From here on the new file is the journal, whatever happens.
         self.file = file;
-        self.length = length;
+        self.length = text.len() as u64;
         self.records = records.len();
+        self.dirty = false;
+        let folder = self.path.parent().unwrap_or(Path::new("."));
+        if let Err(error) = File::open(folder).and_then(|folder| folder.sync_all()) {
+            tracing::warn!(%error, "the journal's folder could not be synced");
+        }
         Ok(())
     }
 }
 
-fn open_locked(path: &Path) -> Result<File, JournalFileError> {
-    let file = OpenOptions::new()
+fn open_file(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
         .read(true)
         .write(true)
         .create(true)
         .truncate(false)
         .mode(0o600)
         .open(path)
-        .map_err(|source| JournalFileError::Io {
-            operation: "open",
-            path: path.to_owned(),
-            source,
-        })?;
+}
+
+fn lock(folder: &Path) -> Result<File, JournalFileError> {
+    let path = folder.join("ipamd.lock");
+    let failed = |operation, source| JournalFileError::Io {
+        operation,
+        path: path.clone(),
+        source,
+    };
+    let file = open_file(&path).map_err(|source| failed("open", source))?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(file),
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(JournalFileError::InUse(path.to_owned())),
-        Err(source) => Err(JournalFileError::Io {
-            operation: "lock",
-            path: path.to_owned(),
-            source: source.into(),
-        }),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(JournalFileError::InUse(path)),
+        Err(source) => Err(failed("lock", source.into())),
     }
 }
 

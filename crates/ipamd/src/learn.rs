@@ -1,13 +1,12 @@
 //! Start-up's middle part: who this node is, its host network, the ENIs it has. Each step is tried
 //! until it works; what is waited for is told to the pool task, and by it to everyone who asks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
-use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::Ipv4Net;
-use vpc_aws::ec2::{Ec2, EniQuery, NetworkInterface};
+use vpc_aws::ec2::{AttachmentStatus, Ec2, EniQuery, NetworkInterface};
 use vpc_aws::imds::{Imds, ImdsEni, InstanceIdentity};
 use vpc_datapath::eni::EniFacts;
 use vpc_datapath::host::{self, HostFacts};
@@ -16,7 +15,7 @@ use vpc_model::instance_types::InstanceTypes;
 use vpc_model::settings::{self, Settings};
 use vpc_model::{DeviceIndex, EniId, InstanceType, NetworkCard, RouteTableId};
 
-use crate::eni_life::NodeFacts;
+use crate::eni_life::{self, Cloud, NodeFacts};
 use crate::report::chain;
 
 /// Something about this node makes it impossible to go on.
@@ -35,7 +34,7 @@ pub enum LearnError {
         mac: vpc_model::MacAddress,
     },
     /// The primary ENI's subnet has no IPv4.
-    #[error("the subnet of {0} has no IPv4 network; ipamd needs one")]
+    #[error("the subnet of {0} has no IPv4 network; launch the node in a subnet that has one")]
     NoIpv4(EniId),
 }
 
@@ -188,6 +187,15 @@ pub async fn host_network(facts: &HostFacts) {
 /// Why an attached ENI is not used.
 fn not_ours(eni: &NetworkInterface, manage_untagged: bool) -> Option<&'static str> {
     const NO_MANAGE: &str = "node.k8s.amazonaws.com/no_manage";
+    let attached = eni.attachment.as_ref().is_some_and(|attachment| {
+        matches!(
+            attachment.status,
+            AttachmentStatus::Attached | AttachmentStatus::Attaching
+        )
+    });
+    if !attached {
+        return Some("it is being detached");
+    }
     match eni.interface_type.as_str() {
         "trunk" => return Some("it is a trunk"),
         "efa-only" => return Some("it carries no IP traffic"),
@@ -201,69 +209,166 @@ fn not_ours(eni: &NetworkInterface, manage_untagged: bool) -> Option<&'static st
     }
 }
 
-/// The secondary ENIs that are ours to use. Only EC2 knows their tags and kinds; it is asked when
-/// there are any. A node with the primary ENI alone makes no call.
-/// In IMDS-only mode none is made either, and what metadata shows is taken for ours.
-pub async fn our_secondaries<E: Ec2>(
+/// The ENIs beside the primary one.
+#[derive(Debug, Clone, Default)]
+pub struct Secondaries {
+    /// Those to use.
+    pub ours: Vec<ImdsEni>,
+    /// Places on the instance that others hold.
+    pub foreign: BTreeSet<DeviceIndex>,
+}
+
+/// How long EC2 may take to say which of the attached ENIs are ours. Then those that pods have
+/// addresses of are used: their traffic does not wait for EC2.
+const EC2_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Sorts the secondary ENIs that metadata shows. Only EC2 knows their tags and kinds; it is asked
+/// when there are any. A node with the primary ENI alone makes no call, and none is made in
+/// IMDS-only mode, where what metadata shows is taken for ours. `in_use` are the places of ENIs
+/// that pods have addresses of.
+pub async fn secondaries<E: Ec2>(
     ec2: &E,
     metadata: &Metadata,
     settings: &Settings,
-) -> Vec<ImdsEni> {
+    in_use: &BTreeSet<DeviceIndex>,
+) -> Secondaries {
     let primary = metadata.identity.primary_mac;
-    let secondaries: Vec<_> = metadata
+    let on_card_0 = metadata
         .enis
         .iter()
+        .filter(|eni| eni.card == NetworkCard(0));
+    let shown: Vec<_> = on_card_0
         .filter(|eni| eni.mac != primary)
+        .cloned()
         .collect();
-    if secondaries.is_empty() {
-        return Vec::new();
-    }
-    if settings.provisioning == settings::Provisioning::ImdsOnly {
-        let ours = secondaries
-            .into_iter()
-            .filter(|eni| eni.card == NetworkCard(0));
-        return ours.cloned().collect();
-    }
-    let manage_untagged = settings.manage_untagged_enis;
-    let instance = metadata.identity.instance_id.clone();
-    let described = until_it_works("attached ENIs", || {
-        ec2.describe_network_interfaces(EniQuery::AttachedTo(instance.clone()))
-    })
-    .await;
-    let described: BTreeMap<_, _> = described.iter().map(|eni| (&eni.id, eni)).collect();
-    let mut ours = Vec::new();
-    for eni in secondaries {
-        let reason = match described.get(&eni.id) {
-            // Metadata lags: it is detached already.
-            None => Some("EC2 does not show it on this instance"),
-            Some(_) if eni.card != NetworkCard(0) => Some("it is on another network card"),
-            Some(described) => not_ours(described, manage_untagged),
+    if shown.is_empty() || settings.provisioning == settings::Provisioning::ImdsOnly {
+        return Secondaries {
+            ours: shown,
+            foreign: BTreeSet::new(),
         };
-        match reason {
-            Some(reason) => tracing::info!(eni = %eni.id, reason, "an ENI is not used"),
-            None => ours.push(eni.clone()),
+    }
+    let instance = metadata.identity.instance_id.clone();
+    let asking = until_it_works("attached ENIs", || {
+        ec2.describe_network_interfaces(EniQuery::AttachedTo(instance.clone()))
+    });
+    let mut sorted = Secondaries::default();
+    match tokio::time::timeout(EC2_PATIENCE, asking).await {
+        Ok(described) => {
+            let described: BTreeMap<_, _> = described.iter().map(|eni| (&eni.id, eni)).collect();
+            for eni in shown {
+                let reason = match described.get(&eni.id) {
+                    // Metadata lags: it is detached already.
+                    None => Some("EC2 does not show it on this instance"),
+                    Some(described) => not_ours(described, settings.manage_untagged_enis),
+                };
+                match reason {
+                    Some(reason) => {
+                        tracing::info!(eni = %eni.id, reason, "an ENI is not used");
+                        sorted.foreign.insert(eni.device);
+                    }
+                    None => {
+                        repair_delete_on_termination(ec2, described.get(&eni.id), settings).await;
+                        sorted.ours.push(eni);
+                    }
+                }
+            }
+        }
+        Err(_) => {
+            tracing::warn!(
+                "EC2 does not say which attached ENIs are ours; those that pods have addresses \
+                 of are used, the others at the next start"
+            );
+            for eni in shown {
+                if in_use.contains(&eni.device) {
+                    sorted.ours.push(eni);
+                } else {
+                    sorted.foreign.insert(eni.device);
+                }
+            }
         }
     }
-    ours
+    sorted
 }
 
-/// ENIs with our tag that are attached to nothing: an earlier daemon was killed while it made or
-/// gave back one. They are deleted.
-pub async fn delete_leftovers<E: Ec2>(ec2: Arc<E>, node: Arc<NodeFacts>) {
+/// A daemon that was killed right after it attached an ENI had not set this yet.
+async fn repair_delete_on_termination<E: Ec2>(
+    ec2: &E,
+    eni: Option<&&NetworkInterface>,
+    settings: &Settings,
+) {
+    let Some((eni, attachment)) =
+        eni.and_then(|eni| eni.attachment.as_ref().map(|attachment| (eni, attachment)))
+    else {
+        return;
+    };
+    let ours = eni.tags.contains_key(NodeFacts::INSTANCE_TAG);
+    if attachment.delete_on_termination
+        || !ours
+        || settings.provisioning != settings::Provisioning::Enabled
+    {
+        return;
+    }
+    let call = ec2.set_delete_on_termination(eni.id.clone(), attachment.id.clone());
+    match call.await {
+        Ok(()) => tracing::info!(eni = %eni.id, "delete-on-termination was set"),
+        Err(error) => {
+            tracing::warn!(eni = %eni.id, error = chain(&error), "delete-on-termination");
+        }
+    }
+}
+
+/// ENIs with our tag that are attached to nothing, or about to be: an earlier daemon was stopped
+/// while it made or gave back one. They are deleted.
+pub async fn delete_leftovers<E: Ec2>(cloud: Cloud<E>) {
     let query = EniQuery::Tagged {
         key: NodeFacts::INSTANCE_TAG.to_owned(),
-        value: node.instance.to_string(),
+        value: cloud.node.instance.to_string(),
     };
     let found = until_it_works("leftover ENIs", || {
-        ec2.describe_network_interfaces(query.clone())
+        cloud.ec2.describe_network_interfaces(query.clone())
     })
     .await;
-    for eni in found.into_iter().filter(|eni| eni.attachment.is_none()) {
-        match ec2.delete_network_interface(eni.id.clone()).await {
+    let leaving = |eni: &NetworkInterface| {
+        eni.attachment.as_ref().is_none_or(|attachment| {
+            matches!(
+                attachment.status,
+                AttachmentStatus::Detaching | AttachmentStatus::Detached
+            )
+        })
+    };
+    for eni in found.into_iter().filter(leaving) {
+        match eni_life::delete(&cloud, &eni.id).await {
             Ok(()) => tracing::info!(eni = %eni.id, "a leftover ENI was deleted"),
             Err(error) => tracing::warn!(eni = %eni.id, error = chain(&error), "leftover ENI"),
         }
     }
+}
+
+/// Asks IMDS again until it shows every ENI that EC2 has attached to this instance, for a few
+/// seconds: after a crash during a creation the ENI may be on its way.
+pub async fn metadata_with_attached<E: Ec2, I: Imds>(
+    ec2: &E,
+    imds: &I,
+    mut metadata: Metadata,
+) -> Metadata {
+    let query = EniQuery::AttachedTo(metadata.identity.instance_id.clone());
+    for _ in 0..20 {
+        let Ok(attached) = ec2.describe_network_interfaces(query.clone()).await else {
+            break;
+        };
+        let missing = attached
+            .iter()
+            .filter(|eni| not_ours(eni, true) != Some("it is being detached"))
+            .any(|eni| !metadata.enis.iter().any(|shown| shown.id == eni.id));
+        if !missing {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        if let Ok(enis) = imds.enis().await {
+            metadata.enis = enis;
+        }
+    }
+    metadata
 }
 
 /// The wiring of a secondary ENI; nothing if it has no IPv4.

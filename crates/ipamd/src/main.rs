@@ -37,7 +37,12 @@ fn main() -> ExitCode {
         .enable_all()
         .build();
     let result = match runtime {
-        Ok(runtime) => runtime.block_on(daemon::run(settings)),
+        Ok(runtime) => {
+            let result = runtime.block_on(daemon::run(settings));
+            // A thread may be waiting for the link of an ENI; the end does not wait for it.
+            runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+            result
+        }
         Err(source) => Err(daemon::RunError::Runtime(source)),
     };
     match result {

@@ -7,7 +7,7 @@ use vpc_aws::ec2::{AddressCount, CreateNetworkInterface, Ec2, NetworkInterface};
 use vpc_datapath::eni::EniFacts;
 use vpc_model::{DeviceIndex, EniId, Ipv4Prefix, MacAddress, NetworkCard, RouteTableId};
 
-use super::give_back::delete;
+use super::give_back::{GivenBack, delete, give_back};
 use super::{ATTEMPTS, Cloud, blocking, is_busy, pause, wait_for_link};
 
 /// What to create.
@@ -176,8 +176,8 @@ async fn finish<E: Ec2>(
         mtu: cloud.node.mtu,
     };
     match blocking(move || vpc_datapath::eni::apply(&facts)).await {
-        Ok(Ok(_)) | Err(_) => Ok(primary_ip),
-        Ok(Err(error)) => Err((Stage::Wire, error.into())),
+        Ok(_) => Ok(primary_ip),
+        Err(error) => Err((Stage::Wire, error.into())),
     }
 }
 
@@ -220,16 +220,15 @@ async fn attached_here<E: Ec2>(cloud: &Cloud<E>, eni: &EniId) -> Option<vpc_mode
 /// Gives the ENI back; returns its id if that failed too.
 async fn take_away<E: Ec2>(cloud: &Cloud<E>, eni: &EniId, device: DeviceIndex) -> Option<EniId> {
     let table = RouteTableId::for_eni(NetworkCard(0), device);
-    let result = match super::give_back(cloud, eni, table).await {
-        // The description may not know the ENI yet; the delete call does.
-        Ok(()) => delete(cloud, eni).await,
-        Err(error) => Err(error),
-    };
-    match result {
-        Ok(()) => None,
+    let error = match give_back(cloud, eni, table).await {
+        // A description that lags may not have known the ENI yet; the delete call does.
+        Ok(GivenBack::Deleted) => delete(cloud, eni).await.err()?,
+        Ok(GivenBack::Leftover(error)) => error,
         Err(error) => {
-            tracing::error!(%eni, error = %crate::report::chain(&error), "leftover ENI");
-            Some(eni.clone())
+            tracing::warn!(%eni, error = crate::report::chain(&error), "taking an ENI away");
+            delete(cloud, eni).await.err()?
         }
-    }
+    };
+    tracing::error!(%eni, error = crate::report::chain(&error), "leftover ENI");
+    Some(eni.clone())
 }

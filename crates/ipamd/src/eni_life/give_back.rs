@@ -1,11 +1,11 @@
 //! An ENI goes back to the VPC.
 
-use vpc_aws::ec2::{Ec2, EniQuery, NetworkInterface};
+use vpc_aws::ec2::{Attachment, AttachmentStatus, Ec2, EniQuery, NetworkInterface};
 use vpc_model::{EniId, RouteTableId};
 
 use super::{ATTEMPTS, Cloud, blocking, is_busy, is_not_found, pause};
 
-/// An ENI could not be given back. It is still there, in the state its next description shows.
+/// An ENI could not be given back: it is on the node still, as it was.
 #[derive(Debug, thiserror::Error)]
 pub enum GiveBackError {
     /// EC2 could not say what the ENI is attached to.
@@ -26,29 +26,36 @@ pub enum GiveBackError {
         #[source]
         source: vpc_aws::Error,
     },
-    /// EC2 refused to delete it, also after it was detached.
-    #[error("cannot delete {eni}; it is detached and costs an address until it is deleted")]
-    Delete {
-        /// The ENI.
-        eni: EniId,
-        /// EC2's answer.
-        #[source]
-        source: vpc_aws::Error,
-    },
+}
+
+/// An ENI that left the node, or is leaving it.
+#[derive(Debug)]
+pub enum GivenBack {
+    /// It is deleted.
+    Deleted,
+    /// EC2 did not delete it yet, and why. It is of no use to the node any more and costs an
+    /// address until it is gone.
+    Leftover(vpc_aws::Error),
 }
 
 /// Detaches and deletes an ENI that no pod uses, and removes its ip rules. An ENI that EC2 no
-/// longer knows counts as given back. The kernel drops the link's routes with the link.
+/// longer knows counts as deleted. The kernel drops the link's routes with the link.
 ///
 /// # Errors
-/// The call that EC2 refused for good. Rules of an ENI that stays are left alone.
+/// EC2 refused before anything had changed. Rules of an ENI that stays are left alone.
 pub async fn give_back<E: Ec2>(
     cloud: &Cloud<E>,
     eni: &EniId,
     table: RouteTableId,
-) -> Result<(), GiveBackError> {
-    let Some(found) = describe(cloud, eni).await? else {
-        return Ok(());
+) -> Result<GivenBack, GiveBackError> {
+    let found = describe(cloud, eni)
+        .await
+        .map_err(|source| GiveBackError::Describe {
+            eni: eni.clone(),
+            source,
+        })?;
+    let Some(found) = found else {
+        return Ok(GivenBack::Deleted);
     };
     if let Some(attachment) = &found.attachment {
         match cloud
@@ -58,6 +65,8 @@ pub async fn give_back<E: Ec2>(
         {
             Ok(()) => {}
             Err(error) if is_not_found(&error) => {}
+            // Perhaps it is on its way: it must not be used again, and deleting finds out.
+            Err(error) if error.may_have_taken_effect() => {}
             Err(source) => {
                 return Err(GiveBackError::Detach {
                     eni: eni.clone(),
@@ -66,22 +75,22 @@ pub async fn give_back<E: Ec2>(
             }
         }
     }
-    delete(cloud, eni).await?;
-    let Some(address) = found.primary_address else {
-        return Ok(());
-    };
-    let removed = blocking(move || vpc_datapath::eni::remove(address, table)).await;
-    if let Ok(Err(errors)) = removed {
-        // The ENI is gone; a rule that stays names an address nobody has.
+    if let Some(address) = found.primary_address
+        && let Err(errors) = blocking(move || vpc_datapath::eni::remove(address, table)).await
+    {
+        // A rule that stays names an address nobody has.
         tracing::warn!(%eni, %errors, "some ip rules of a returned ENI could not be removed");
     }
-    Ok(())
+    match delete(cloud, eni).await {
+        Ok(()) => Ok(GivenBack::Deleted),
+        Err(error) => Ok(GivenBack::Leftover(error)),
+    }
 }
 
 async fn describe<E: Ec2>(
     cloud: &Cloud<E>,
     eni: &EniId,
-) -> Result<Option<NetworkInterface>, GiveBackError> {
+) -> Result<Option<NetworkInterface>, vpc_aws::Error> {
     match cloud
         .ec2
         .describe_network_interfaces(EniQuery::Ids(vec![eni.clone()]))
@@ -89,15 +98,16 @@ async fn describe<E: Ec2>(
     {
         Ok(found) => Ok(found.into_iter().next()),
         Err(error) if is_not_found(&error) => Ok(None),
-        Err(source) => Err(GiveBackError::Describe {
-            eni: eni.clone(),
-            source,
-        }),
+        Err(error) => Err(error),
     }
 }
 
-/// Deletes an ENI, waiting while EC2 still counts it as in use: detaching takes seconds.
-pub(super) async fn delete<E: Ec2>(cloud: &Cloud<E>, eni: &EniId) -> Result<(), GiveBackError> {
+/// Deletes an ENI, waiting while EC2 still counts it as in use: detaching takes seconds. One that
+/// turns out to be attached still is detached.
+///
+/// # Errors
+/// EC2's last answer.
+pub async fn delete<E: Ec2>(cloud: &Cloud<E>, eni: &EniId) -> Result<(), vpc_aws::Error> {
     let mut attempt = 0;
     loop {
         attempt += 1;
@@ -106,13 +116,23 @@ pub(super) async fn delete<E: Ec2>(cloud: &Cloud<E>, eni: &EniId) -> Result<(), 
             Err(error) if is_not_found(&error) => return Ok(()),
             Err(error) if attempt < ATTEMPTS && (is_busy(&error) || error.is_retryable()) => {
                 tokio::time::sleep(pause(attempt, eni)).await;
+                if is_busy(&error) && attempt > 2 {
+                    detach_if_attached(cloud, eni).await;
+                }
             }
-            Err(source) => {
-                return Err(GiveBackError::Delete {
-                    eni: eni.clone(),
-                    source,
-                });
-            }
+            Err(error) => return Err(error),
         }
+    }
+}
+
+async fn detach_if_attached<E: Ec2>(cloud: &Cloud<E>, eni: &EniId) {
+    let attached = |attachment: &Attachment| attachment.status == AttachmentStatus::Attached;
+    let Ok(Some(found)) = describe(cloud, eni).await else {
+        return;
+    };
+    if let Some(attachment) = found.attachment.filter(attached)
+        && let Err(error) = cloud.ec2.detach_network_interface(attachment.id).await
+    {
+        tracing::debug!(%eni, %error, "detaching once more");
     }
 }

@@ -13,7 +13,7 @@ mod create;
 mod give_back;
 
 pub use create::{CreateError, NewEni, ReadyEni, Stage, create};
-pub use give_back::{GiveBackError, give_back};
+pub use give_back::{GiveBackError, GivenBack, delete, give_back};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -71,11 +71,11 @@ impl<E> Clone for Cloud<E> {
 const LINK_DEADLINE: Duration = Duration::from_secs(60);
 
 /// Attempts at a call that fails for a reason that passes, with [`pause`] between them.
-const ATTEMPTS: u32 = 8;
+pub(crate) const ATTEMPTS: u32 = 8;
 
 /// The pause before attempt `attempt` (from 1): doubling from 250 ms to 8 s, and a part of it
 /// that depends on the ENI, so that the nodes of a fleet do not move in step.
-fn pause(attempt: u32, eni: &EniId) -> Duration {
+pub(crate) fn pause(attempt: u32, eni: &EniId) -> Duration {
     let base = 250u64.saturating_mul(1 << attempt.min(5));
     let spread = eni.as_str().bytes().fold(u64::from(attempt), |sum, byte| {
         sum.wrapping_mul(31).wrapping_add(u64::from(byte))
@@ -83,13 +83,19 @@ fn pause(attempt: u32, eni: &EniId) -> Duration {
     Duration::from_millis(base + spread % (base / 4).max(1))
 }
 
-/// The datapath's calls wait for the kernel; they run beside the daemon's one thread.
-async fn blocking<T, F>(work: F) -> Result<T, tokio::task::JoinError>
+/// The datapath's calls wait for the kernel; they run beside the daemon's one thread. A panic
+/// there is a panic here.
+async fn blocking<T, F>(work: F) -> T
 where
     T: Send + 'static,
     F: FnOnce() -> T + Send + 'static,
 {
-    tokio::task::spawn_blocking(work).await
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(ended) if ended.is_panic() => std::panic::resume_unwind(ended.into_panic()),
+        // The runtime is going away, and this task with it.
+        Err(_) => std::future::pending().await,
+    }
 }
 
 /// EC2 does not know the thing.
@@ -107,11 +113,9 @@ fn is_busy(error: &vpc_aws::Error) -> bool {
 
 /// Waits for the link with that MAC, on the kernel's notification.
 async fn wait_for_link(mac: MacAddress) -> Result<(), vpc_datapath::Error> {
-    match blocking(move || vpc_datapath::links::wait_for_mac(mac, LINK_DEADLINE)).await {
-        Ok(found) => found.map(drop),
-        // The runtime is going away; so is the daemon.
-        Err(_) => Ok(()),
-    }
+    blocking(move || vpc_datapath::links::wait_for_mac(mac, LINK_DEADLINE))
+        .await
+        .map(drop)
 }
 
 #[cfg(test)]

@@ -10,29 +10,42 @@
 //!                                └─ publish readiness and snapshot
 //! ```
 
+mod begin;
 mod handle;
 mod requests;
 mod waiting;
 
+use std::collections::BTreeSet;
 use std::future::Future;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::Ipv4Net;
 use tokio::sync::{mpsc, watch};
 use vpc_aws::ec2::Ec2;
+use vpc_datapath::eni::EniFacts;
 use vpc_ipam::journal::{Record, Replay};
 use vpc_ipam::plan::Provisioning;
-use vpc_ipam::{Action, Event, Facts, HeldBack, NewEni, Plan, Pool, Snapshot, Targets, Work, plan};
-use vpc_model::Timestamp;
+use vpc_ipam::{
+    EniKind, EniState, Event, Facts, HeldBack, NewEni, Plan, Pool, Snapshot, Targets, plan,
+};
+use vpc_model::{DeviceIndex, MacAddress, Mtu, RouteTableId, Timestamp};
 
 use handle::Request;
 pub use handle::{AddRefusal, Grant, PoolHandle, ReleaseRefusal};
 use waiting::Waiting;
 
 use crate::clock;
-use crate::executor::{Executor, Outcome, Place};
+use crate::executor::{Executor, Outcome};
 use crate::journal_file::JournalFile;
 use crate::readiness::{Readiness, Stage};
+
+/// When to try again what could not be written to the journal.
+const UNWRITTEN: Duration = Duration::from_secs(5);
+
+/// The least time between two compactions of the journal.
+const COMPACTION_PAUSE: Duration = Duration::from_secs(60);
 
 /// Requests that may queue before their senders wait.
 const QUEUE: usize = 1024;
@@ -55,6 +68,8 @@ pub struct Learned<E> {
     pub provisioning: Provisioning,
     /// The ENIs that are attached and wired.
     pub enis: Vec<NewEni>,
+    /// Places on the instance that ENIs hold which are not ours to use.
+    pub foreign: BTreeSet<DeviceIndex>,
     /// Who carries actions out.
     pub executor: Executor<E>,
 }
@@ -66,6 +81,8 @@ pub enum Notice<E> {
     Stage(Stage),
     /// Start-up is done.
     Learned(Box<Learned<E>>),
+    /// What earlier daemons left unfinished in EC2 has been deleted.
+    NoLeftovers,
 }
 
 /// What others can watch.
@@ -75,6 +92,31 @@ pub struct Published {
     pub readiness: watch::Receiver<Readiness>,
     /// The pool's counts.
     pub snapshot: watch::Receiver<Arc<Snapshot>>,
+    /// The secondary ENIs whose wiring is to be looked after.
+    pub wired: watch::Receiver<Vec<WiredEni>>,
+}
+
+/// A secondary ENI in use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WiredEni {
+    mac: MacAddress,
+    primary: Ipv4Addr,
+    subnet: Ipv4Net,
+    table: RouteTableId,
+}
+
+impl WiredEni {
+    /// What its wiring has to be.
+    #[must_use]
+    pub fn wiring(&self, mtu: Mtu) -> EniFacts {
+        EniFacts {
+            mac: self.mac,
+            primary_ip: self.primary,
+            subnet: self.subnet,
+            table: self.table,
+            mtu,
+        }
+    }
 }
 
 /// The task and its inputs.
@@ -83,6 +125,9 @@ pub struct PoolTask<E> {
     pool: Pool,
     journal: JournalFile,
     open_creations: Vec<(String, Timestamp)>,
+    /// Creations that an earlier daemon began and did not end.
+    left_open: Vec<String>,
+    compact_after: Timestamp,
     patience: Patience,
     waiting: Waiting,
     learned: Option<(Targets, Provisioning, Executor<E>)>,
@@ -92,6 +137,7 @@ pub struct PoolTask<E> {
     notices: mpsc::UnboundedReceiver<Notice<E>>,
     readiness: watch::Sender<Readiness>,
     snapshot: watch::Sender<Arc<Snapshot>>,
+    wired: watch::Sender<Vec<WiredEni>>,
 }
 
 /// The ends through which a [`PoolTask`] is reached.
@@ -126,10 +172,17 @@ impl<E: Ec2> PoolTask<E> {
         let pool = Pool::new(replay.ledger);
         let (readiness, readiness_end) = watch::channel(Readiness::Starting(Stage::Metadata));
         let (snapshot, snapshot_end) = watch::channel(Arc::new(Snapshot::of(&pool)));
+        let (wired, wired_end) = watch::channel(Vec::new());
         let task = Self {
             pool,
             journal,
+            left_open: replay
+                .open_creations
+                .iter()
+                .map(|(token, _)| token.clone())
+                .collect(),
             open_creations: replay.open_creations,
+            compact_after: Timestamp::ZERO,
             patience,
             waiting: Waiting::default(),
             learned: None,
@@ -139,10 +192,12 @@ impl<E: Ec2> PoolTask<E> {
             notices,
             readiness,
             snapshot,
+            wired,
         };
         let published = Published {
             readiness: readiness_end,
             snapshot: snapshot_end,
+            wired: wired_end,
         };
         let ends = Ends {
             handle,
@@ -188,10 +243,11 @@ impl<E: Ec2> PoolTask<E> {
         let now = clock::now();
         let cooled = self.pool.advance(now);
         self.serve_waiting(now);
-        self.refuse_expired(now);
+        // Before those whose time is up leave: what they asked for is demand.
         let wake_at = self.replan(now);
+        self.refuse_expired(now);
         self.publish();
-        self.compact_if_due();
+        self.compact_if_due(now);
         [cooled, wake_at, self.waiting.next_deadline()]
             .into_iter()
             .flatten()
@@ -221,8 +277,23 @@ impl<E: Ec2> PoolTask<E> {
                          allocated"
                     );
                 }
+                self.pool.note_foreign(learned.foreign);
                 self.learned = Some((learned.targets, learned.provisioning, learned.executor));
             }
+            Notice::NoLeftovers => {
+                for token in std::mem::take(&mut self.left_open) {
+                    self.close_creation(token);
+                }
+            }
+        }
+    }
+
+    /// Notes that a creation has come to an end.
+    fn close_creation(&mut self, token: String) {
+        self.open_creations.retain(|(open, _)| *open != token);
+        if let Err(error) = self.journal.append(&Record::CreateEniDone { token }) {
+            // It will be looked for at the next start and found to have ended.
+            tracing::warn!(error = crate::report::chain(&error), "journal");
         }
     }
 
@@ -230,11 +301,7 @@ impl<E: Ec2> PoolTask<E> {
         let event = match outcome {
             Outcome::Happened(event) => event,
             Outcome::CreationEnded { token, event } => {
-                self.open_creations.retain(|(open, _)| *open != token);
-                if let Err(error) = self.journal.append(&Record::CreateEniDone { token }) {
-                    // It will be looked for at the next start and found to have ended.
-                    tracing::warn!(error = crate::report::chain(&error), "journal");
-                }
+                self.close_creation(token);
                 event
             }
         };
@@ -263,72 +330,15 @@ impl<E: Ec2> PoolTask<E> {
             excess_since: _,
         } = plan;
         self.held_back = held_back;
+        let mut wake_at = wake_at;
         for action in actions {
-            self.begin(action, now);
+            if !self.begin(action, now) {
+                // The plan counts on it; nothing else would wake us.
+                let again = now + UNWRITTEN;
+                wake_at = Some(wake_at.map_or(again, |at| at.min(again)));
+            }
         }
         wake_at
-    }
-
-    /// Marks an action as begun in the pool, writes what must be known of it after a crash, and
-    /// hands it to the executor.
-    fn begin(&mut self, action: Action, now: Timestamp) {
-        let Some((_, _, executor)) = &self.learned else {
-            return;
-        };
-        tracing::info!(action = ?action.work, because = %action.because, "begin");
-        let token = executor.token(&action.work, now);
-        if let Some(token) = &token {
-            let intent = Record::CreateEni {
-                token: token.clone(),
-                at: now,
-            };
-            if let Err(error) = self.journal.append(&intent) {
-                tracing::error!(error = crate::report::chain(&error), "no ENI is created");
-                return;
-            }
-            self.open_creations.push((token.clone(), now));
-        }
-        let (begun, place) = match &action.work {
-            Work::Create {
-                creation,
-                device,
-                addresses,
-            } => {
-                let (creation, device, addresses) = (*creation, *device, *addresses);
-                (
-                    Event::CreationBegun {
-                        creation,
-                        device,
-                        addresses,
-                    },
-                    None,
-                )
-            }
-            Work::Assign { eni, count } => (
-                Event::AssignBegun {
-                    eni: eni.clone(),
-                    count: *count,
-                },
-                None,
-            ),
-            Work::Unassign { eni, addresses } => {
-                let begun = Event::UnassignBegun {
-                    eni: eni.clone(),
-                    addresses: addresses.clone(),
-                };
-                (begun, None)
-            }
-            Work::Return { eni } => {
-                let place = self.pool.eni(eni);
-                let place = place.map(|eni| Place {
-                    card: eni.card,
-                    device: eni.device,
-                });
-                (Event::ReturnBegun { eni: eni.clone() }, place)
-            }
-        };
-        self.pool.apply(begun, now);
-        executor.start(action.work, place, token);
     }
 
     /// Ready while there is an address, one is on its way, or pods have them all: a full node is
@@ -368,12 +378,34 @@ impl<E: Ec2> PoolTask<E> {
             }
             changed
         });
+        let wired: Vec<WiredEni> = self
+            .pool
+            .enis()
+            .filter(|eni| eni.kind == EniKind::Secondary && eni.state == EniState::Ready)
+            .map(|eni| WiredEni {
+                mac: eni.mac,
+                primary: eni.primary,
+                subnet: eni.subnet_cidr,
+                table: eni.table(),
+            })
+            .collect();
+        self.wired.send_if_modified(|current| {
+            let changed = *current != wired;
+            if changed {
+                *current = wired;
+            }
+            changed
+        });
     }
 
-    fn compact_if_due(&mut self) {
-        if !self.journal.wants_compaction(self.pool.allocated()) {
+    fn compact_if_due(&mut self, now: Timestamp) {
+        let cooling = usize::try_from(self.snapshot.borrow().cooling).unwrap_or(usize::MAX);
+        let alive = self.pool.allocated() + cooling + self.open_creations.len();
+        if now < self.compact_after || !self.journal.wants_compaction(alive) {
             return;
         }
+        // Not again at once, whatever comes of it.
+        self.compact_after = now + COMPACTION_PAUSE;
         match self
             .journal
             .compact(&self.pool.to_ledger(), &self.open_creations)

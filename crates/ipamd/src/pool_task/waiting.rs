@@ -32,7 +32,11 @@ impl Waiting {
             .iter_mut()
             .find(|queued| queued.key == waiter.key)
         {
-            Some(queued) => *queued = waiter,
+            Some(queued) => {
+                let before = std::mem::replace(queued, waiter);
+                let reason = "a later ADD of the same sandbox took its place".to_owned();
+                let _ = before.reply.send(Err(AddRefusal::NoAddress(reason)));
+            }
             None => self.queue.push_back(waiter),
         }
     }

@@ -249,6 +249,7 @@ impl Daemon {
             targets,
             provisioning: Provisioning::Enabled,
             enis,
+            foreign: Default::default(),
             executor,
         };
         self.notices
