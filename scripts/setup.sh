@@ -53,6 +53,10 @@ want_test() {
 
 [ "$(uname -s)" = Linux ] || die "This needs Linux: it is made of network namespaces."
 [ $# -gt 0 ] || set -- build lab test
+# First what only the user can do.
+case " $* " in
+    *" build "*) check_rust ;;
+esac
 for group in "$@"; do
     case $group in
         build) want_build ;;
@@ -72,7 +76,3 @@ if [ ${#missing[@]} -gt 0 ]; then
         apt-get -qq install -y --no-install-recommends "${missing[@]}" >/dev/null ||
         die "apt-get could not install: ${missing[*]}."
 fi
-
-case " $* " in
-    *" build "*) check_rust ;;
-esac

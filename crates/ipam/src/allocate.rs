@@ -5,13 +5,14 @@
 //! longest; of two the lower.
 
 use std::cmp::Reverse;
+use std::fmt;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use vpc_model::{DeviceIndex, EniId, NetworkCard, PodKey, PodName, RouteTableId, Timestamp};
 
 use crate::ledger::Holder;
-use crate::pool::{AddressState, EniState, Pool};
+use crate::pool::{AddressState, Eni, EniState, Pool};
 
 /// An address and where it belongs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,11 +39,6 @@ pub struct Allocation {
 
 /// There is no address to hand out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "all {total} addresses of the node are taken ({allocated} by pods, {cooling} resting after a \
-     release){}",
-    .soonest.map(|at| format!("; the next one is free at {at}")).unwrap_or_default()
-)]
 pub struct AllocateError {
     /// Addresses for pods on the node's ENIs.
     pub total: u32,
@@ -50,8 +46,38 @@ pub struct AllocateError {
     pub allocated: u32,
     /// Of these, the ones in their cooldown.
     pub cooling: u32,
+    /// Of these, the ones on their way back to the VPC, with their ENI or without.
+    pub leaving: u32,
     /// When the next cooldown ends.
     pub soonest: Option<Timestamp>,
+}
+
+impl fmt::Display for AllocateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            total,
+            allocated,
+            cooling,
+            leaving,
+            soonest,
+        } = self;
+        if *total == 0 {
+            return f.write_str("the node's ENIs have no addresses for pods yet");
+        }
+        write!(
+            f,
+            "all {total} addresses of the node are taken ({allocated} by pods, {cooling} resting \
+             after a release"
+        )?;
+        if *leaving > 0 {
+            write!(f, ", {leaving} on their way back to the VPC")?;
+        }
+        f.write_str(")")?;
+        if let Some(soonest) = soonest {
+            write!(f, "; the next one is free at {soonest}")?;
+        }
+        Ok(())
+    }
 }
 
 /// The key holds no address.
@@ -73,10 +99,15 @@ pub fn allocate(
     if let Some(held) = held(pool, key) {
         return Ok(held);
     }
+    let order = |eni: &Eni| (Reverse(eni.allocated()), eni.since);
     let fullest = pool
         .enis()
         .filter(|eni| eni.state == EniState::Ready && eni.free() > 0)
-        .min_by_key(|eni| (Reverse(eni.allocated()), eni.since, eni.id.clone()));
+        .min_by(|one, other| {
+            order(one)
+                .cmp(&order(other))
+                .then_with(|| one.id.cmp(&other.id))
+        });
     let chosen = fullest.and_then(|eni| {
         let address = eni.longest_free()?;
         Some((eni.id.clone(), eni.device, eni.card, eni.table(), address))
@@ -163,15 +194,15 @@ pub fn release(
 /// Takes back an allocation that could not be recorded: the address is free again, at once, since
 /// no pod ever had it.
 pub fn undo(pool: &mut Pool, allocation: &Allocation) {
-    if let Some((eni, address)) = pool.cool(&allocation.key, Timestamp::ZERO) {
-        if let Some(eni) = pool.eni_mut(&eni) {
-            eni.insert(
-                address,
-                AddressState::Free {
-                    since: Timestamp::ZERO,
-                },
-            );
-        }
+    if let Some((eni, address)) = pool.cool(&allocation.key, Timestamp::ZERO)
+        && let Some(eni) = pool.eni_mut(&eni)
+    {
+        eni.insert(
+            address,
+            AddressState::Free {
+                since: Timestamp::ZERO,
+            },
+        );
     }
 }
 
@@ -180,17 +211,19 @@ fn why_not(pool: &Pool) -> AllocateError {
         total: 0,
         allocated: 0,
         cooling: 0,
+        leaving: 0,
         soonest: None,
     };
-    for (_, state) in pool.enis().flat_map(|eni| eni.addresses()) {
-        error.total += 1;
-        match state {
-            AddressState::Allocated { .. } => error.allocated += 1,
-            AddressState::Cooling { until } => {
-                error.cooling += 1;
-                error.soonest = Some(error.soonest.map_or(*until, |soonest| soonest.min(*until)));
+    for eni in pool.enis() {
+        error.total += eni.len();
+        error.allocated += eni.allocated();
+        match eni.state {
+            EniState::Ready => {
+                error.cooling += eni.cooling();
+                error.leaving += eni.unassigning();
+                error.soonest = error.soonest.into_iter().chain(eni.next_cooled()).min();
             }
-            AddressState::Free { .. } | AddressState::Unassigning => {}
+            EniState::Returning => error.leaving += eni.len() - eni.allocated(),
         }
     }
     error

@@ -9,14 +9,20 @@
 //! the file is not guessed at.
 
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use vpc_model::{PodKey, Timestamp};
+use vpc_model::{EniId, PodKey, Timestamp};
 
 use crate::ledger::{Holder, Ledger};
 
 /// The first line of a journal.
 pub const HEADER: &str = "vpc-cni-journal/1\n";
+
+/// How long what was given back is not taken for ours because it is seen: instance metadata and
+/// EC2's descriptions lag behind (upstream's reconcile waits for 60 s), and a call that was retried
+/// takes effect late.
+pub const REMEMBERED: Duration = Duration::from_secs(120);
 
 /// One change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +46,23 @@ pub enum Record {
         /// The address.
         address: Ipv4Addr,
         /// The end of the cooldown.
+        until: Timestamp,
+    },
+    /// Addresses are about to be given back; written before EC2 is asked. Instance metadata may
+    /// show them for a while although EC2 has taken them. One that EC2 did not take after all is,
+    /// after a restart, only believed to be there when that time is over, or when a pod got it.
+    GiveBack {
+        /// Which.
+        addresses: Vec<Ipv4Addr>,
+        /// Until when metadata is not believed about them: [`REMEMBERED`] from now.
+        until: Timestamp,
+    },
+    /// An ENI is about to be given back; written before EC2 is asked, and again, with `until` = now,
+    /// when EC2 did not take it.
+    ReturnEni {
+        /// Which.
+        eni: EniId,
+        /// Until when metadata is not believed about it: [`REMEMBERED`] from now.
         until: Timestamp,
     },
     /// An ENI is about to be created; written before EC2 is asked.
@@ -142,11 +165,26 @@ pub fn compact(ledger: &Ledger, open_creations: &[(String, Timestamp)]) -> Vec<R
     let cooling = ledger
         .cooling()
         .map(|(address, until)| Record::Cooling { address, until });
+    let given_back = ledger
+        .given_back()
+        .map(|(address, until)| Record::GiveBack {
+            addresses: vec![address],
+            until,
+        });
+    let returned = ledger.returned().map(|(eni, until)| Record::ReturnEni {
+        eni: eni.clone(),
+        until,
+    });
     let creations = open_creations.iter().map(|(token, at)| Record::CreateEni {
         token: token.clone(),
         at: *at,
     });
-    holders.chain(cooling).chain(creations).collect()
+    holders
+        .chain(cooling)
+        .chain(given_back)
+        .chain(returned)
+        .chain(creations)
+        .collect()
 }
 
 fn apply(replay: &mut Replay, record: Record) {
@@ -156,6 +194,12 @@ fn apply(replay: &mut Replay, record: Record) {
             replay.ledger.release(&key, until);
         }
         Record::Cooling { address, until } => replay.ledger.cool(address, until),
+        Record::GiveBack { addresses, until } => {
+            for address in addresses {
+                replay.ledger.give_back(address, until);
+            }
+        }
+        Record::ReturnEni { eni, until } => replay.ledger.return_eni(eni, until),
         Record::CreateEni { token, at } => replay.open_creations.push((token, at)),
         Record::CreateEniDone { token } => {
             replay.open_creations.retain(|(open, _)| *open != token);
@@ -257,6 +301,14 @@ mod tests {
             Record::CreateEniDone {
                 token: "t1".to_owned(),
             },
+            Record::GiveBack {
+                addresses: vec![Ipv4Addr::new(10, 0, 1, 12)],
+                until,
+            },
+            Record::ReturnEni {
+                eni: "eni-1".parse().unwrap(),
+                until,
+            },
             Record::CreateEni {
                 token: "t2".to_owned(),
                 at: until,
@@ -272,10 +324,12 @@ mod tests {
     #[test]
     fn a_journal_replays_to_what_was_recorded() {
         let replay = replay(&journal(&some_records())).unwrap();
-        assert_eq!(replay.records, 6);
+        assert_eq!(replay.records, 8);
         assert_eq!(replay.torn, 0);
         assert_eq!(replay.ledger.holders().count(), 1);
         assert_eq!(replay.ledger.cooling().count(), 1);
+        assert_eq!(replay.ledger.given_back().count(), 1);
+        assert_eq!(replay.ledger.returned().count(), 1);
         assert_eq!(replay.open_creations.len(), 1);
     }
 

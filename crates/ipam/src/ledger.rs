@@ -1,12 +1,12 @@
 //! Allocations and cooldowns as the journal tells them, before (or without) an ENI that has the
 //! address. The record of allocations outranks metadata: what is in here stays until a DEL or an
-//! ENI with the address claims it.
+//! ENI with the address claims it. So does what was given back: metadata shows it for a while.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
-use vpc_model::{DeviceIndex, NetworkCard, PodKey, PodName, Timestamp};
+use vpc_model::{DeviceIndex, EniId, NetworkCard, PodKey, PodName, Timestamp};
 
 use crate::deadlines::Deadlines;
 
@@ -33,6 +33,8 @@ pub struct Ledger {
     holders: BTreeMap<PodKey, Holder>,
     addresses: BTreeMap<Ipv4Addr, PodKey>,
     cooling: Deadlines<Ipv4Addr>,
+    given_back: Deadlines<Ipv4Addr>,
+    returned: Deadlines<EniId>,
 }
 
 impl Ledger {
@@ -42,6 +44,7 @@ impl Ledger {
     /// address was then handed out again.)
     pub fn allocate(&mut self, holder: Holder) {
         self.cooling.remove(&holder.address);
+        self.given_back.remove(&holder.address);
         self.take_holder(holder.address);
         if let Some(before) = self.holders.remove(&holder.key) {
             self.addresses.remove(&before.address);
@@ -61,6 +64,29 @@ impl Ledger {
     /// Records a cooldown by itself.
     pub fn cool(&mut self, address: Ipv4Addr, until: Timestamp) {
         self.cooling.insert(address, until);
+    }
+
+    /// Records that an address goes back to EC2, if EC2 takes it: until then, being seen does not
+    /// make it ours.
+    pub fn give_back(&mut self, address: Ipv4Addr, until: Timestamp) {
+        self.given_back.insert(address, until);
+    }
+
+    /// What was given back a moment ago, by address, and until when that is remembered.
+    pub fn given_back(&self) -> impl Iterator<Item = (Ipv4Addr, Timestamp)> {
+        self.given_back
+            .iter()
+            .map(|(address, until)| (*address, until))
+    }
+
+    /// Records that an ENI goes back, if EC2 takes it: until then, being seen does not make it ours.
+    pub fn return_eni(&mut self, eni: EniId, until: Timestamp) {
+        self.returned.insert(eni, until);
+    }
+
+    /// The ENIs that were given back a moment ago, by id, and until when that is remembered.
+    pub fn returned(&self) -> impl Iterator<Item = (&EniId, Timestamp)> {
+        self.returned.iter()
     }
 
     /// The allocations, by key.
@@ -116,9 +142,38 @@ impl Ledger {
         self.cooling.remove(&address)
     }
 
-    /// Drops the cooldowns that are over.
+    /// Whether an address was given back a moment ago.
+    pub(crate) fn was_given_back(&self, address: Ipv4Addr, now: Timestamp) -> bool {
+        self.given_back.lasts(&address, now)
+    }
+
+    /// Whether an ENI was given back a moment ago.
+    pub(crate) fn was_returned(&self, eni: &EniId, now: Timestamp) -> bool {
+        self.returned.lasts(eni, now)
+    }
+
+    /// EC2 did not take an ENI.
+    pub(crate) fn keep_eni(&mut self, eni: &EniId) {
+        self.returned.remove(eni);
+    }
+
+    /// Whether a pod has an address of what is at that place of the instance.
+    pub(crate) fn holds_at(&self, card: NetworkCard, device: DeviceIndex) -> bool {
+        self.holders
+            .values()
+            .any(|holder| (holder.card, holder.device) == (card, device))
+    }
+
+    /// EC2 did not take an address, or gave it again.
+    pub(crate) fn keep(&mut self, address: Ipv4Addr) {
+        self.given_back.remove(&address);
+    }
+
+    /// Drops the cooldowns that are over, and what was given back long ago.
     pub(crate) fn advance(&mut self, now: Timestamp) {
         self.cooling.drop_ended(now);
+        self.given_back.drop_ended(now);
+        self.returned.drop_ended(now);
     }
 
     /// Whether the two indexes of allocations agree.

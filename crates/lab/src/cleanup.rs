@@ -10,9 +10,10 @@ use std::path::Path;
 use rustix::process::Signal;
 
 use crate::daemon;
+use crate::files;
 use crate::names::{LabName, NETNS_FOLDER, NODES, netns_path, node_name};
 use crate::pid::ProcessId;
-use crate::state::{self, LabFolder};
+use crate::state::LabFolder;
 use crate::tool::{self, Tools};
 
 /// One thing that could not be removed.
@@ -38,7 +39,7 @@ pub enum Error {
     },
     /// The lab's folder.
     #[error("cannot remove the lab's folder")]
-    Folder(#[source] state::Error),
+    Folder(#[source] files::Error),
     /// Something that was noticed while the lab was up.
     #[error("the fabric did not follow the cloud: {0}")]
     Fabric(String),
@@ -119,7 +120,7 @@ pub(crate) fn namespaces(name: &LabName) -> Vec<String> {
 fn recorded(folder: &LabFolder) -> Vec<ProcessId> {
     (1..=NODES)
         .map(|number| folder.path().join(node_name(number)).join("ipamd.json"))
-        .filter_map(|path| state::read_json::<ProcessId>(&path).ok().flatten())
+        .filter_map(|path| files::read_json::<ProcessId>(&path).ok().flatten())
         .filter(|process| process.is_alive())
         .collect()
 }
@@ -147,10 +148,10 @@ fn inhabitants(netnses: &[String]) -> Vec<ProcessId> {
 }
 
 /// Removes the lab's folder, if it is there.
-pub(crate) fn remove_folder(folder: &LabFolder) -> Result<(), state::Error> {
+pub(crate) fn remove_folder(folder: &LabFolder) -> Result<(), files::Error> {
     match fs::remove_dir_all(folder.path()) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        other => other.map_err(|source| state::write_failed(folder.path(), source)),
+        other => other.map_err(|source| files::write_failed(folder.path(), source)),
     }
 }
 

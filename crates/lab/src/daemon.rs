@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use vpc_rpc::Health;
 
+use crate::files;
 use crate::pid::ProcessId;
 use crate::process::{self, Exit, Launch, Running};
-use crate::state;
 
 /// How long the daemon may take to end when asked to.
 pub const STOP_PATIENCE: Duration = Duration::from_secs(15);
@@ -58,7 +58,7 @@ pub enum Error {
         node: String,
         /// Why not.
         #[source]
-        source: state::Error,
+        source: files::Error,
     },
     /// It did not end when asked to, and was killed.
     #[error("ipamd on {node} did not end within {} s of SIGTERM and was killed", STOP_PATIENCE.as_secs())]
@@ -129,7 +129,7 @@ impl Daemon {
         let pid = running.pid();
         // One that has ended already needs no record.
         if let Ok(id) = ProcessId::of(pid) {
-            state::write_json(&self.record, &id).map_err(|source| self.record_failed(source))?;
+            files::write_json(&self.record, &id).map_err(|source| self.record_failed(source))?;
         }
         *slot = Some(Arc::new(running));
         Ok(pid)
@@ -236,7 +236,7 @@ impl Daemon {
 
     fn forget(&self) -> Result<(), Error> {
         *self.lock() = None;
-        state::remove_file(&self.record).map_err(|source| self.record_failed(source))
+        files::remove_file(&self.record).map_err(|source| self.record_failed(source))
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Arc<Running>>> {
@@ -257,7 +257,7 @@ impl Daemon {
         Error::Process { node, source }
     }
 
-    fn record_failed(&self, source: state::Error) -> Error {
+    fn record_failed(&self, source: files::Error) -> Error {
         let node = self.node.clone();
         Error::Record { node, source }
     }

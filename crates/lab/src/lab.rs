@@ -10,10 +10,12 @@ use vpc_sim::{ApiError, Sim};
 use crate::cleanup::{self, Errors};
 use crate::config::{Daemons, LabConfig, STANDARD_INSTANCE_TYPE};
 use crate::daemon;
+use crate::equip::{Common, absolute_bin_dir};
 use crate::fabric::{self, Counters, Fabric};
+use crate::files;
 use crate::follow::Follower;
 use crate::names::{LabName, netns_path};
-use crate::node::{Common, Node, absolute_bin_dir};
+use crate::node::Node;
 use crate::preflight::{self, Missing};
 use crate::servers;
 use crate::state::{self, LabFolder, LabRecord, NodeRecord};
@@ -33,6 +35,9 @@ pub enum Error {
     /// The lab's folder.
     #[error(transparent)]
     State(#[from] state::Error),
+    /// A file or folder.
+    #[error(transparent)]
+    File(#[from] files::Error),
     /// What an earlier lab left could not be cleared up.
     #[error("cannot clear up what an earlier lab {name} left")]
     Leftovers {

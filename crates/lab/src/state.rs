@@ -11,14 +11,13 @@
 //! ```
 
 use std::fs;
-use std::io;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use vpc_model::{EniId, InstanceId, InstanceType, LinkName, MacAddress, SubnetId};
 
+use crate::files;
 use crate::names::LabName;
 use crate::pid::ProcessId;
 
@@ -57,33 +56,9 @@ pub enum Error {
         /// The lab.
         name: LabName,
     },
-    /// A file or folder could not be made or written.
-    #[error("cannot write {path}")]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// The system's reason.
-        #[source]
-        source: io::Error,
-    },
-    /// A file or folder could not be read.
-    #[error("cannot read {path}")]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// The system's reason.
-        #[source]
-        source: io::Error,
-    },
-    /// A file holds something else than was written.
-    #[error("cannot understand {path}")]
-    Format {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        #[source]
-        source: serde_json::Error,
-    },
+    /// A file of the folder.
+    #[error(transparent)]
+    File(#[from] files::Error),
 }
 
 /// The folder of one lab.
@@ -189,16 +164,17 @@ impl LabFolder {
     ///
     /// # Errors
     /// [`Error::Taken`] if a living process has it, [`Error::Dead`] if a dead one had it and
-    /// nobody cleared up, [`Error::Write`].
+    /// nobody cleared up, [`Error::File`].
     pub fn claim(&self) -> Result<(), Error> {
-        let own = ProcessId::own().map_err(|source| read_failed(Path::new("/proc"), source))?;
+        let own =
+            ProcessId::own().map_err(|source| files::read_failed(Path::new("/proc"), source))?;
         // The folder appears together with its owner's name, so that two processes cannot both
         // find it ownerless.
         let draft = self
             .path
             .with_file_name(format!(".{}.{}", self.name, own.pid));
-        make_folder(&draft)?;
-        write_json(&draft.join("owner.json"), &own)?;
+        files::make_folder(&draft)?;
+        files::write_json(&draft.join("owner.json"), &own)?;
         let renamed = fs::rename(&draft, &self.path);
         if renamed.is_ok() {
             return Ok(());
@@ -212,7 +188,7 @@ impl LabFolder {
             (Some(_), _) => Err(Error::Dead {
                 name: self.name.clone(),
             }),
-            (None, Err(source)) => Err(write_failed(&self.path, source)),
+            (None, Err(source)) => Err(files::write_failed(&self.path, source).into()),
             (None, Ok(())) => Ok(()),
         }
     }
@@ -220,9 +196,9 @@ impl LabFolder {
     /// Which process made the folder; `None` if there is no folder or it does not say.
     ///
     /// # Errors
-    /// [`Error::Read`] and [`Error::Format`].
+    /// [`Error::File`].
     pub fn owner(&self) -> Result<Option<ProcessId>, Error> {
-        read_json(&self.path.join("owner.json"))
+        Ok(files::read_json(&self.path.join("owner.json"))?)
     }
 
     /// Whether there is such a folder.
@@ -234,16 +210,15 @@ impl LabFolder {
     /// Writes the lab's description: from now on other processes can use it.
     ///
     /// # Errors
-    /// [`Error::Write`].
+    /// [`Error::File`].
     pub fn write_lab(&self, record: &LabRecord) -> Result<(), Error> {
-        write_json(&self.path.join("lab.json"), record)
+        Ok(files::write_json(&self.path.join("lab.json"), record)?)
     }
 
     /// The description of a lab that is up.
     ///
     /// # Errors
-    /// [`Error::Unknown`], [`Error::Dead`], [`Error::NotUp`]; [`Error::Read`] and
-    /// [`Error::Format`].
+    /// [`Error::Unknown`], [`Error::Dead`], [`Error::NotUp`]; [`Error::File`].
     pub fn read_lab(&self) -> Result<LabRecord, Error> {
         let name = || self.name.clone();
         let Some(owner) = self.owner()? else {
@@ -256,24 +231,24 @@ impl LabFolder {
         if !owner.is_alive() {
             return Err(Error::Dead { name: name() });
         }
-        let record = read_json(&self.path.join("lab.json"))?;
+        let record = files::read_json(&self.path.join("lab.json"))?;
         record.ok_or_else(|| Error::NotUp { name: name() })
     }
 
     /// Writes which ENIs are plugged in.
     ///
     /// # Errors
-    /// [`Error::Write`].
+    /// [`Error::File`].
     pub fn write_enis(&self, enis: &[EniRecord]) -> Result<(), Error> {
-        write_json(&self.path.join("enis.json"), &enis)
+        Ok(files::write_json(&self.path.join("enis.json"), &enis)?)
     }
 
     /// Which ENIs were plugged in at the last change.
     ///
     /// # Errors
-    /// [`Error::Read`] and [`Error::Format`].
+    /// [`Error::File`].
     pub fn read_enis(&self) -> Result<Vec<EniRecord>, Error> {
-        Ok(read_json(&self.path.join("enis.json"))?.unwrap_or_default())
+        Ok(files::read_json(&self.path.join("enis.json"))?.unwrap_or_default())
     }
 
     /// Where pods are recorded.
@@ -286,69 +261,6 @@ impl LabFolder {
     #[must_use]
     pub fn log(&self) -> PathBuf {
         self.path.join("lab.log")
-    }
-}
-
-/// Makes a folder and those above it.
-///
-/// # Errors
-/// [`Error::Write`].
-pub fn make_folder(path: &Path) -> Result<(), Error> {
-    fs::create_dir_all(path).map_err(|source| write_failed(path, source))
-}
-
-/// Replaces the file by the value as JSON, at once.
-///
-/// # Errors
-/// [`Error::Write`].
-pub fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), Error> {
-    let text = serde_json::to_vec_pretty(value)
-        .map_err(|source| write_failed(path, io::Error::other(source)))?;
-    let draft = path.with_extension("json.new");
-    fs::write(&draft, text)
-        .and_then(|()| fs::rename(&draft, path))
-        .map_err(|source| write_failed(path, source))
-}
-
-/// Reads a value back; `None` if there is no such file.
-///
-/// # Errors
-/// [`Error::Read`] and [`Error::Format`].
-pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Error> {
-    let text = match fs::read(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(source) => return Err(read_failed(path, source)),
-    };
-    let value = serde_json::from_slice(&text).map_err(|source| Error::Format {
-        path: path.to_owned(),
-        source,
-    })?;
-    Ok(Some(value))
-}
-
-/// Removes a file; one that is not there is fine.
-///
-/// # Errors
-/// [`Error::Write`].
-pub fn remove_file(path: &Path) -> Result<(), Error> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        other => other.map_err(|source| write_failed(path, source)),
-    }
-}
-
-pub(crate) fn write_failed(path: &Path, source: io::Error) -> Error {
-    Error::Write {
-        path: path.to_owned(),
-        source,
-    }
-}
-
-pub(crate) fn read_failed(path: &Path, source: io::Error) -> Error {
-    Error::Read {
-        path: path.to_owned(),
-        source,
     }
 }
 
@@ -382,7 +294,7 @@ mod tests {
             started: own.started - 1,
             ..own
         };
-        write_json(&folder.path().join("owner.json"), &dead).unwrap();
+        files::write_json(&folder.path().join("owner.json"), &dead).unwrap();
         assert!(matches!(folder.claim(), Err(Error::Dead { .. })));
         assert!(matches!(folder.read_lab(), Err(Error::Dead { .. })));
     }

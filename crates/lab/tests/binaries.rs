@@ -1,5 +1,11 @@
 //! The programs as files: what a node image has to have for them is nothing.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests fail by panicking"
+)]
+
 mod common;
 
 use std::path::Path;

@@ -3,6 +3,12 @@
 //! Twelve pods on a node are more than its primary ENI has addresses for, so both kinds of ENI
 //! take part.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests fail by panicking"
+)]
+
 mod common;
 
 use common::{assert_holds, demo_with_pods};

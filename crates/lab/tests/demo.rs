@@ -1,5 +1,11 @@
 //! The demo as a user runs it, stopped half-way.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests fail by panicking"
+)]
+
 mod common;
 
 use std::os::unix::process::ExitStatusExt;

@@ -3,6 +3,12 @@
 //! Both run under strace, which records every execve(2) of a program and of all it may start.
 //! Besides that the lab gives them a PATH in which there is nothing to find.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests fail by panicking"
+)]
+
 mod common;
 
 use std::collections::BTreeMap;

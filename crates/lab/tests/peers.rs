@@ -1,6 +1,12 @@
 //! Judges from outside: boto3 and `aws` decode the simulator's answers by AWS's own service
 //! model, and must find the ENIs that the fabric was built from.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests fail by panicking"
+)]
+
 mod common;
 
 use std::collections::BTreeMap;

@@ -1,6 +1,12 @@
 //! The programs by themselves, given what they cannot use: they say what is wrong and touch
 //! nothing.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests fail by panicking"
+)]
+
 mod common;
 
 use std::fs::set_permissions;

@@ -1,5 +1,11 @@
 //! The claims judge: when something they are about is broken behind the daemon's back, they fail.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests fail by panicking"
+)]
+
 mod common;
 
 use std::path::Path;
@@ -32,18 +38,18 @@ async fn claims_fail_when_the_kernel_state_they_judge_is_broken() {
         &format!("ip rule del from {} priority 1536", secondary.address),
     )
     .await;
-    assert_fails(inside::pods_of_two_nodes_reach_each_other(&demo).await);
-    assert_fails(addresses::are_wired_as_upstream_wires_them(&demo).await);
+    assert_fails(&inside::pods_of_two_nodes_reach_each_other(&demo).await);
+    assert_fails(&addresses::are_wired_as_upstream_wires_them(&demo).await);
 
     // Without the table nobody translates, and the gateway drops what is not translated.
     run(&node, "nft delete table ip aws-cni").await;
-    assert_fails(outside::sees_the_nodes_primary_address(&demo).await);
+    assert_fails(&outside::sees_the_nodes_primary_address(&demo).await);
 
     // A pod that takes another pod's address shows up as what it is not.
     let stolen = primary.address;
     run(&node, &format!("ip rule del to {stolen} priority 512")).await;
     run(&node, &format!("ip route del {stolen}")).await;
-    assert_fails(inside::pods_of_one_node_reach_each_other(&demo).await);
+    assert_fails(&inside::pods_of_one_node_reach_each_other(&demo).await);
     demo.down().await.expect("a clean end");
 }
 
@@ -55,10 +61,10 @@ async fn claims_fail_when_the_vpc_lets_pass_what_it_must_not() {
     let (one, two) = tokio::join!(demo.add_pods(1, 0, PODS), demo.add_pods(2, 0, PODS));
     one.expect("pods on node1");
     two.expect("pods on node2");
-    assert_fails(metadata::answers_nodes_and_not_pods(&demo).await);
+    assert_fails(&metadata::answers_nodes_and_not_pods(&demo).await);
 
     run(demo.lab().router(), "nft insert rule ip vpc sources accept").await;
-    assert_fails(spoofing::is_stopped_by_the_vpc(&demo).await);
+    assert_fails(&spoofing::is_stopped_by_the_vpc(&demo).await);
 
     // A veth that nobody takes away.
     run(
@@ -66,12 +72,12 @@ async fn claims_fail_when_the_vpc_lets_pass_what_it_must_not() {
         "ip link add enileft type veth peer name left",
     )
     .await;
-    assert_fails(teardown::leaves_no_trace(&demo).await);
+    assert_fails(&teardown::leaves_no_trace(&demo).await);
     demo.down().await.expect("a clean end");
 }
 
 #[track_caller]
-fn assert_fails(verdicts: Vec<Verdict>) {
+fn assert_fails(verdicts: &[Verdict]) {
     let failed = verdicts
         .iter()
         .any(|verdict| verdict.outcome == Outcome::Failed);

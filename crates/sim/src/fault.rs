@@ -6,6 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::ApiError;
 
+/// The action's name by which rules match requests to the metadata service. Its errors are bare
+/// statuses, so of an [`Effect::Error`] only the status counts.
+pub const METADATA: &str = "IMDS";
+
 /// What happens to a call.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "kind")]
@@ -28,6 +32,12 @@ pub enum Effect {
     },
     /// It is carried out, and the connection breaks before the answer.
     LostResponse,
+    /// It is carried out, and from just before it no instance's metadata service learns anything
+    /// for a while.
+    StaleMetadata {
+        /// How long.
+        millis: u64,
+    },
 }
 
 fn default_status() -> u16 {
@@ -38,7 +48,7 @@ fn default_status() -> u16 {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Fault {
-    /// The action it matches; any if absent.
+    /// The action it matches, or [`METADATA`]; any EC2 action if absent.
     #[serde(default)]
     pub action: Option<String>,
     /// How many calls it still affects; without end if absent.
@@ -79,6 +89,15 @@ impl Fault {
     }
 }
 
+impl Fault {
+    fn matches(&self, action: &str) -> bool {
+        match &self.action {
+            Some(wanted) => wanted == action,
+            None => action != METADATA,
+        }
+    }
+}
+
 /// What is to be done with one call.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Verdict {
@@ -88,6 +107,8 @@ pub struct Verdict {
     pub delay: Duration,
     /// Its answer is lost.
     pub lose_response: bool,
+    /// Metadata services learn nothing for so long.
+    pub stale_metadata: Option<Duration>,
 }
 
 /// The rules in force, by number.
@@ -126,10 +147,7 @@ impl Faults {
     pub(crate) fn judge(&mut self, action: &str) -> Verdict {
         let mut verdict = Verdict::default();
         for fault in self.rules.values_mut() {
-            if fault
-                .action
-                .as_deref()
-                .is_some_and(|wanted| wanted != action)
+            if !fault.matches(action)
                 || fault.count == Some(0)
                 || (verdict.error.is_some() && matches!(fault.effect, Effect::Error { .. }))
             {
@@ -159,6 +177,9 @@ impl Faults {
                 }
                 Effect::Delay { millis } => verdict.delay += Duration::from_millis(*millis),
                 Effect::LostResponse => verdict.lose_response = true,
+                Effect::StaleMetadata { millis } => {
+                    verdict.stale_metadata = Some(Duration::from_millis(*millis));
+                }
             }
         }
         self.rules.retain(|_, fault| fault.count != Some(0));

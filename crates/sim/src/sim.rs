@@ -132,8 +132,9 @@ impl Sim {
         http::imds::router(self.clone(), who)
     }
 
-    /// Serves `/_sim/world` (GET), `/_sim/calls` (GET) and `/_sim/faults` (GET, POST, DELETE).
-    /// For tests and people; not part of AWS.
+    /// Serves `/_sim/world` (GET), `/_sim/calls` (GET), `/_sim/faults` (GET, POST, DELETE),
+    /// `/_sim/metadata/freeze` and `/_sim/metadata/hide` (POST). For tests and people; not part of
+    /// AWS.
     pub fn admin_router(&self) -> Router {
         http::admin::router(self.clone())
     }

@@ -50,6 +50,11 @@ fn filters_choose_enis() {
             vec![other.clone()],
         ),
         ("network-interface-id", &primary, vec![primary.clone()]),
+        ("attachment.network-card-index", "0", vec![primary.clone()]),
+        ("private-dns-name", "ip-10-0-1-4.*", vec![primary.clone()]),
+        ("availability-zone-id", "usw2-az1", both.clone()),
+        ("association.public-ip", "*", vec![]),
+        ("ipv6-addresses.ipv6-address", "*", vec![]),
         ("subnet-id", subnet.as_str(), both.clone()),
         ("vpc-id", vpc.as_str(), both.clone()),
     ] {
@@ -109,7 +114,7 @@ fn an_instance_lists_its_enis_by_device() {
     assert_eq!(instance.private_ip_address.as_deref(), Some("10.0.1.4"));
     assert_eq!(instance.tags.item, [Tag::new("Name", "node1")]);
     let request = DescribeInstancesRequest {
-        instance_ids: vec!["i-0".to_owned()],
+        instance_ids: vec!["i-00000000000000000".to_owned()],
         ..Default::default()
     };
     let error = s.world.describe_instances(&request, T0).unwrap_err();
@@ -158,7 +163,7 @@ fn tags_are_set_on_all_resources_or_on_none() {
     let mut s = immediate();
     let eni = s.eni(0);
     let mut request = CreateTagsRequest {
-        resources: vec![eni.clone(), "eni-0".to_owned()],
+        resources: vec![eni.clone(), "eni-00000000000000000".to_owned()],
         tags: vec![Tag::new("a", "1")],
         dry_run: None,
     };
@@ -204,7 +209,13 @@ fn metadata_tells_an_instance_about_itself() {
         ("local-ipv4".to_owned(), Some("10.0.2.50")),
         ("public-ipv4".to_owned(), Some("203.0.113.129")),
         ("placement/availability-zone".to_owned(), Some("us-west-2b")),
+        (
+            "placement/availability-zone-id".to_owned(),
+            Some("usw2-az2"),
+        ),
         ("placement/region".to_owned(), Some("us-west-2")),
+        ("services/domain".to_owned(), Some("amazonaws.com")),
+        ("services/partition".to_owned(), Some("aws")),
         (
             "hostname".to_owned(),
             Some("ip-10-0-2-50.us-west-2.compute.internal"),
@@ -300,4 +311,58 @@ fn metadata_learns_of_changes_later_and_in_their_order() {
     s.detach(&attachment, at(6_000)).unwrap();
     assert_eq!(known(&mut s, at(8_199)).as_deref(), Some("10.0.1.5"));
     assert_eq!(known(&mut s, at(8_200)), None);
+}
+
+#[test]
+fn frozen_metadata_learns_nothing_and_then_catches_up() {
+    let mut s = immediate();
+    let (primary, mac) = (s.primary_eni(), s.imds("mac", T0).unwrap());
+    let instance = s.instance.clone();
+    let known = |s: &mut common::Setup, now| {
+        let path = format!("network/interfaces/macs/{mac}/local-ipv4s");
+        s.imds(&path, now).unwrap().lines().count()
+    };
+    s.world.freeze_metadata(&instance, at(60_000)).unwrap();
+    let assign = AssignPrivateIpAddressesRequest {
+        network_interface_id: Some(primary),
+        secondary_private_ip_address_count: Some(4),
+        ..Default::default()
+    };
+    s.world
+        .assign_private_ip_addresses(&assign, at(1_000))
+        .unwrap();
+    assert_eq!(s.world.next_event(), Some(at(60_000)));
+    assert_eq!(known(&mut s, at(59_999)), 1);
+    assert_eq!(known(&mut s, at(60_000)), 5);
+    assert_eq!(s.world.next_event(), None);
+}
+
+#[test]
+fn an_eni_that_metadata_hides_is_attached_all_the_same() {
+    let mut s = immediate();
+    let eni = s.eni(0);
+    let refused = s.world.hide_from_metadata(&eni.parse().unwrap(), at(1));
+    assert_eq!(refused.unwrap_err().code, "IncorrectState");
+    s.attach(&eni, 1, T0).unwrap();
+    let listed = |s: &mut common::Setup, now| {
+        let listing = s.imds("network/interfaces/macs/", now).unwrap();
+        listing.lines().count()
+    };
+    assert_eq!(listed(&mut s, T0), 2);
+    let id = eni.parse().unwrap();
+    s.world.hide_from_metadata(&id, at(5_000)).unwrap();
+    assert_eq!(listed(&mut s, at(4_999)), 1);
+    let mac = s.describe(&eni, at(4_999)).mac_address.unwrap();
+    let leaf = format!("network/interfaces/macs/{mac}/device-number");
+    assert_eq!(s.imds(&leaf, at(4_999)), None);
+    assert_eq!(s.world.fabric().instances[0].enis.len(), 2);
+    assert_eq!(listed(&mut s, at(5_000)), 2);
+    assert_eq!(s.imds(&leaf, at(5_000)).as_deref(), Some("1"));
+
+    // Without its primary ENI's entry an instance still knows its own name.
+    let primary = s.primary_eni().parse().unwrap();
+    s.world.hide_from_metadata(&primary, at(9_000)).unwrap();
+    let instance = s.instance.to_string();
+    assert_eq!(s.imds("instance-id", at(8_000)), Some(instance));
+    assert_eq!(listed(&mut s, at(8_000)), 1);
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use common::{Reply, http, immediate, serve, setup, slow};
 use vpc_aws::ec2::wire::*;
-use vpc_sim::fault::{Effect, Fault};
+use vpc_sim::fault::{Effect, Fault, METADATA};
 use vpc_sim::{IdentifyBy, Sim};
 
 const SIGNED: (&str, &str) = (
@@ -97,7 +97,9 @@ async fn requests_that_cannot_be_carried_out_get_ec2s_error_document() {
         ),
         ("Action=%".to_owned(), 400, "MalformedQueryString"),
         (
-            format!("Action=DeleteNetworkInterface&NetworkInterfaceId=eni-1{version}"),
+            format!(
+                "Action=DeleteNetworkInterface&NetworkInterfaceId=eni-00000000000000001{version}"
+            ),
             400,
             "InvalidNetworkInterfaceID.NotFound",
         ),
@@ -297,4 +299,75 @@ async fn the_world_moves_by_itself_and_tells_of_it() {
     });
     seen.await.unwrap();
     runner.abort();
+}
+
+#[tokio::test]
+async fn metadata_goes_wrong_on_demand_and_apart_from_ec2() {
+    let s = immediate();
+    let who = IdentifyBy::Instance(s.instance.clone());
+    let sim = Sim::new(s.world);
+    let imds = serve(sim.imds_router(who)).await;
+    let token = token(imds, "60").await.body;
+    let path = "/latest/meta-data/instance-id";
+
+    // A rule for any action means EC2's actions.
+    sim.add_fault(Fault {
+        action: None,
+        count: None,
+        probability: None,
+        effect: Effect::LostResponse,
+    });
+    assert_eq!(get(imds, path, &token).await.status, 200);
+    sim.clear_faults();
+    sim.add_fault(Fault::lost_response(METADATA, 1));
+    let header = ("X-aws-ec2-metadata-token", token.as_str());
+    let lost = http(imds, &format!("GET {path}"), &[header], "").await;
+    assert!(lost.is_none());
+    sim.add_fault(Fault::error(METADATA, 1, "", 503));
+    assert_eq!(get(imds, path, &token).await.status, 503);
+    assert_eq!(get(imds, path, &token).await.status, 200);
+    assert_eq!(sim.calls().total(), 0);
+}
+
+#[tokio::test]
+async fn metadata_can_be_stale_or_incomplete_on_demand() {
+    let mut s = immediate();
+    let (instance, unattached) = (s.instance.clone(), s.eni(0));
+    let sim = Sim::new(s.world);
+    let ec2 = serve(sim.ec2_router()).await;
+    let imds = serve(sim.imds_router(IdentifyBy::Instance(instance.clone()))).await;
+    let token = token(imds, "60").await.body;
+
+    // An assignment that metadata does not learn of.
+    sim.add_fault(Fault {
+        action: Some("AssignPrivateIpAddresses".to_owned()),
+        count: Some(1),
+        probability: None,
+        effect: Effect::StaleMetadata { millis: 3_600_000 },
+    });
+    let eni = sim.fabric().instances[0].enis[0].clone();
+    let assign = format!(
+        "Action=AssignPrivateIpAddresses&Version=2016-11-15&NetworkInterfaceId={}\
+         &SecondaryPrivateIpAddressCount=1",
+        eni.id
+    );
+    assert_eq!(post(ec2, &assign).await.status, 200);
+    let leaf = format!(
+        "/latest/meta-data/network/interfaces/macs/{}/local-ipv4s",
+        eni.mac
+    );
+    assert_eq!(get(imds, &leaf, &token).await.body, "10.0.1.4");
+
+    let json = ("Content-Type", "application/json");
+    let order = format!(r#"{{"instance":"{instance}","millis":0}}"#);
+    let reply = http(ec2, "POST /_sim/metadata/freeze", &[json], &order).await;
+    assert_eq!(reply.unwrap().status, 204);
+    assert_eq!(get(imds, &leaf, &token).await.body, "10.0.1.4\n10.0.1.6");
+    let order = format!(r#"{{"eni":"{}","millis":60000}}"#, eni.id);
+    let reply = http(ec2, "POST /_sim/metadata/hide", &[json], &order).await;
+    assert_eq!(reply.unwrap().status, 204);
+    assert_eq!(get(imds, &leaf, &token).await.status, 404);
+    let order = format!(r#"{{"eni":"{unattached}","millis":60000}}"#);
+    let reply = http(ec2, "POST /_sim/metadata/hide", &[json], &order).await;
+    assert_eq!(reply.unwrap().status, 400);
 }

@@ -116,14 +116,14 @@ fn bad_ids_and_parameters_have_ec2s_codes() {
         (CreateNetworkInterfaceRequest::default(), "MissingParameter"),
         (
             CreateNetworkInterfaceRequest {
-                subnet_id: Some("subnet-0".to_owned()),
+                subnet_id: Some("subnet-00000000".to_owned()),
                 ..base.clone()
             },
             "InvalidSubnetID.NotFound",
         ),
         (
             CreateNetworkInterfaceRequest {
-                groups: vec!["sg-0".to_owned()],
+                groups: vec!["sg-00000000000000000".to_owned()],
                 ..base.clone()
             },
             "InvalidGroup.NotFound",
@@ -146,19 +146,33 @@ fn bad_ids_and_parameters_have_ec2s_codes() {
         assert_eq!(code(s.create(&request)), expected);
     }
     assert_eq!(
-        code(s.delete("eni-0", T0)),
+        code(s.delete("eni-00000000000000000", T0)),
         "InvalidNetworkInterfaceID.NotFound"
     );
+    for malformed in [
+        "vol-00000000",
+        "eni-",
+        "eni-1",
+        "eni-0000000g",
+        "eni-000000000",
+    ] {
+        let refused = s.delete(malformed, T0);
+        assert_eq!(
+            code(refused),
+            "InvalidNetworkInterfaceId.Malformed",
+            "{malformed}"
+        );
+    }
     assert_eq!(
-        code(s.delete("vol-0", T0)),
-        "InvalidNetworkInterfaceID.Malformed"
+        code(s.detach("eni-1", T0)),
+        "InvalidNetworkInterfaceAttachmentId.Malformed"
     );
     assert_eq!(
-        code(s.detach("eni-attach-0", T0)),
+        code(s.detach("eni-attach-00000000000000000", T0)),
         "InvalidAttachmentID.NotFound"
     );
-    let message = s.delete("eni-0", T0).unwrap_err().message;
-    assert!(message.contains("'eni-0'"), "{message}");
+    let message = s.delete("eni-00000000000000000", T0).unwrap_err().message;
+    assert!(message.contains("'eni-00000000000000000'"), "{message}");
     assert_eq!(s.available(), 250);
 }
 

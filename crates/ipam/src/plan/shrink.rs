@@ -79,7 +79,7 @@ fn whole_enis(at: &Situation<'_>, room: &mut Room<'_>, plan: &mut Plan) -> BTree
             continue;
         }
         let old_enough = eni.since + at.targets.eni_min_age;
-        if holds_unseen(at, eni) {
+        if at.pool.ledger().holds_at(eni.card, eni.device) {
             plan.hold(
                 HeldBack::HeldUnseen {
                     eni: eni.id.clone(),
@@ -109,12 +109,6 @@ fn whole_enis(at: &Situation<'_>, room: &mut Room<'_>, plan: &mut Plan) -> BTree
         }
     }
     returns
-}
-
-/// Whether the journal knows a pod with an address of that ENI which the ENI is not seen to have.
-fn holds_unseen(at: &Situation<'_>, eni: &Eni) -> bool {
-    let mut holders = at.pool.ledger().holders();
-    holders.any(|holder| (holder.card, holder.device) == (eni.card, eni.device))
 }
 
 /// What may still be taken away.

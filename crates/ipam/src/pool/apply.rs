@@ -6,6 +6,7 @@ use std::time::Duration;
 use vpc_model::{EniId, Timestamp};
 
 use super::{AddressState, BackOff, Creation, Eni, EniState, Event, NewEni, Pool};
+use crate::journal::REMEMBERED;
 use crate::ledger::Holder;
 
 /// The pause after the first refusal; it doubles up to [`LONGEST_PAUSE`].
@@ -13,10 +14,6 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 
 /// Upstream pauses two minutes when a subnet is out of addresses.
 const LONGEST_PAUSE: Duration = Duration::from_secs(120);
-
-/// How long what was given back is not taken for new when it is seen again: instance metadata and
-/// EC2's descriptions lag behind (upstream's reconcile waits as long).
-const REMEMBERED: Duration = Duration::from_secs(60);
 
 /// What says that an ENI has an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,11 +30,7 @@ impl Pool {
     pub fn apply(&mut self, event: Event, now: Timestamp) {
         match event {
             Event::EniFound(new) => {
-                let being_made = self
-                    .creations
-                    .values()
-                    .any(|creation| creation.device == new.device);
-                if !being_made && !self.returned.lasts(&new.id, now) {
+                if self.is_to_be_believed(&new, now) {
                     self.add_eni(new, Source::Seen, now);
                 }
             }
@@ -91,9 +84,12 @@ impl Pool {
                 }
             }
             Event::UnassignBegun { eni, addresses } => {
-                self.change(&eni, &addresses, |state| {
+                let begun = self.change(&eni, &addresses, |state| {
                     matches!(state, AddressState::Free { .. }).then_some(AddressState::Unassigning)
                 });
+                for address in begun {
+                    self.ledger.give_back(address, now + REMEMBERED);
+                }
             }
             Event::Unassigned { eni, addresses } => self.remove_addresses(&eni, &addresses, now),
             Event::UnassignFailed {
@@ -101,27 +97,41 @@ impl Pool {
                 addresses,
                 reason,
             } => {
-                self.change(&eni, &addresses, |state| {
+                let kept = self.change(&eni, &addresses, |state| {
                     (*state == AddressState::Unassigning)
                         .then_some(AddressState::Free { since: now })
                 });
+                for address in kept {
+                    self.ledger.keep(address);
+                }
                 if self.enis.contains_key(&eni) {
                     self.not_taken = Some(pause(self.not_taken.take(), reason, now));
                 }
             }
             Event::ReturnBegun { eni } => {
-                if let Some(eni) = self.enis.get_mut(&eni) {
-                    eni.state = EniState::Returning;
+                if let Some(leaving) = self.enis.get_mut(&eni) {
+                    leaving.state = EniState::Returning;
+                    self.ledger.return_eni(eni, now + REMEMBERED);
                 }
             }
             Event::Returned { eni } => self.remove_eni(&eni, now),
             Event::ReturnFailed { eni, reason } => {
-                if let Some(eni) = self.enis.get_mut(&eni) {
-                    eni.state = EniState::Ready;
+                if let Some(kept) = self.enis.get_mut(&eni) {
+                    kept.state = EniState::Ready;
+                    self.ledger.keep_eni(&eni);
                     self.not_taken = Some(pause(self.not_taken.take(), reason, now));
                 }
             }
         }
+    }
+
+    /// Whether an ENI that is seen is there and wired.
+    fn is_to_be_believed(&self, new: &NewEni, now: Timestamp) -> bool {
+        let being_made = self
+            .creations
+            .values()
+            .any(|creation| creation.device == new.device);
+        !being_made && !self.ledger.was_returned(&new.id, now)
     }
 
     /// EC2 gave addresses: it is asked again at once, unless it gave fewer than asked for.
@@ -146,20 +156,24 @@ impl Pool {
         known
     }
 
+    /// Changes the state of those addresses for which `to` names another one; returns them.
     fn change(
         &mut self,
         eni: &EniId,
         addresses: &[Ipv4Addr],
         to: impl Fn(&AddressState) -> Option<AddressState>,
-    ) {
+    ) -> Vec<Ipv4Addr> {
         let Some(eni) = self.enis.get_mut(eni) else {
-            return;
+            return Vec::new();
         };
+        let mut changed = Vec::new();
         for address in addresses {
             if let Some(state) = eni.state_of(*address).and_then(&to) {
                 eni.insert(*address, state);
+                changed.push(*address);
             }
         }
+        changed
     }
 
     fn add_eni(&mut self, new: NewEni, source: Source, now: Timestamp) {
@@ -189,13 +203,13 @@ impl Pool {
             let comes = match source {
                 Source::Given => self.leaves_its_owner(address),
                 Source::Seen => {
-                    !self.owners.contains_key(&address) && !self.given_back.lasts(&address, now)
+                    !self.owners.contains_key(&address) && !self.ledger.was_given_back(address, now)
                 }
             };
             if !comes {
                 continue;
             }
-            self.given_back.remove(&address);
+            self.ledger.keep(address);
             self.owners.insert(address, id.clone());
             if let Some(holder) = self.ledger.take_holder(address) {
                 self.hold(id, address, holder);
@@ -241,7 +255,7 @@ impl Pool {
             if eni.state_of(*address) == Some(&AddressState::Unassigning) {
                 eni.take_out(*address);
                 self.owners.remove(address);
-                self.given_back.insert(*address, now + REMEMBERED);
+                self.ledger.give_back(*address, now + REMEMBERED);
                 self.not_taken = None;
             }
         }
@@ -253,10 +267,9 @@ impl Pool {
         let Some(eni) = self.enis.remove(id) else {
             return;
         };
-        let given_back = eni.state == EniState::Returning;
-        if given_back {
+        if eni.state == EniState::Returning {
             self.not_taken = None;
-            self.returned.insert(id.clone(), now + REMEMBERED);
+            self.ledger.return_eni(id.clone(), now + REMEMBERED);
         }
         for (address, state) in eni.addresses() {
             self.owners.remove(&address);
@@ -273,11 +286,7 @@ impl Pool {
                     });
                 }
                 AddressState::Cooling { until } => self.ledger.cool(address, *until),
-                AddressState::Free { .. } | AddressState::Unassigning => {
-                    if given_back {
-                        self.given_back.insert(address, now + REMEMBERED);
-                    }
-                }
+                AddressState::Free { .. } | AddressState::Unassigning => {}
             }
         }
     }

@@ -23,7 +23,6 @@ use vpc_model::{DeviceIndex, EniId, PodKey, Timestamp};
 pub use eni::{AddressState, Eni, EniKind, EniState, NewEni};
 pub use event::Event;
 
-use crate::deadlines::Deadlines;
 use crate::ledger::{Holder, Ledger};
 
 /// Names one creation of an ENI from its beginning to its outcome.
@@ -64,10 +63,6 @@ pub struct Pool {
     back_off: Option<BackOff>,
     /// EC2 did not take something back a moment ago.
     not_taken: Option<BackOff>,
-    /// Addresses that were given back a moment ago.
-    given_back: Deadlines<Ipv4Addr>,
-    /// ENIs that were given back a moment ago.
-    returned: Deadlines<EniId>,
     foreign: BTreeSet<DeviceIndex>,
     excess_since: Option<Timestamp>,
 }
@@ -163,8 +158,6 @@ impl Pool {
     /// does.
     pub fn advance(&mut self, now: Timestamp) -> Option<Timestamp> {
         self.ledger.advance(now);
-        self.given_back.drop_ended(now);
-        self.returned.drop_ended(now);
         for eni in self.enis.values_mut() {
             eni.advance(now);
         }

@@ -9,21 +9,21 @@ use std::time::Duration;
 use vpc_ipam::ledger::Ledger;
 use vpc_ipam::plan::Provisioning;
 use vpc_ipam::{
-    Allocation, EniKind, Event, Facts, NewEni, Plan, Pool, Targets, WarmTarget, Work, allocate,
-    plan, release,
+    Allocation, Eni, EniKind, Event, Facts, NewEni, Plan, Pool, Targets, WarmTarget, Work,
+    allocate, plan, release,
 };
 use vpc_model::{DeviceIndex, EniId, MacAddress, NetworkCard, PodKey, PodName, Timestamp};
 
-pub struct Node {
-    pub pool: Pool,
-    pub targets: Targets,
-    pub now: Timestamp,
+pub(crate) struct Node {
+    pub(crate) pool: Pool,
+    pub(crate) targets: Targets,
+    pub(crate) now: Timestamp,
     next_address: u32,
     next_eni: u32,
-    pub handed_back: BTreeSet<Ipv4Addr>,
+    pub(crate) handed_back: BTreeSet<Ipv4Addr>,
 }
 
-pub fn key(name: &str) -> PodKey {
+pub(crate) fn key(name: &str) -> PodKey {
     PodKey {
         network: "aws-cni".to_owned(),
         container_id: name.to_owned(),
@@ -33,7 +33,7 @@ pub fn key(name: &str) -> PodKey {
 
 impl Node {
     /// A fresh node: a primary ENI without addresses for pods.
-    pub fn new((max_enis, per_eni): (u32, u32), warm: WarmTarget) -> Self {
+    pub(crate) fn new((max_enis, per_eni): (u32, u32), warm: WarmTarget) -> Self {
         let targets = Targets {
             warm,
             max_enis,
@@ -56,7 +56,53 @@ impl Node {
         node
     }
 
-    pub fn new_eni(&mut self, kind: EniKind, device: DeviceIndex, addresses: u32) -> NewEni {
+    /// A node that is older than any delay, with that many addresses for pods on its ENIs, the
+    /// primary first.
+    pub(crate) fn with_enis(shape: (u32, u32), warm: WarmTarget, addresses: &[u32]) -> Self {
+        let mut node = Self::new(shape, warm);
+        let primary = node.id(0);
+        let first = node.fresh(addresses[0]);
+        node.apply(Event::AddressesFound {
+            eni: primary,
+            addresses: first,
+        });
+        for (device, count) in (1..).zip(&addresses[1..]) {
+            let eni = node.new_eni(EniKind::Secondary, DeviceIndex(device), *count);
+            node.apply(Event::EniFound(eni));
+        }
+        node.pass(600);
+        node
+    }
+
+    /// The ENI at that place.
+    pub(crate) fn id(&self, device: u8) -> EniId {
+        let mut enis = self.pool.enis();
+        enis.find(|eni| eni.device.0 == device).unwrap().id.clone()
+    }
+
+    pub(crate) fn eni(&self, device: u8) -> &Eni {
+        self.pool.eni(&self.id(device)).unwrap()
+    }
+
+    pub(crate) fn apply(&mut self, event: Event) {
+        self.pool.apply(event, self.now);
+        self.pool.check().unwrap();
+    }
+
+    pub(crate) fn pass(&mut self, seconds: u64) {
+        self.now = self.now + Duration::from_secs(seconds);
+        self.pool.advance(self.now);
+    }
+
+    /// What is decided when what the node has now has lasted longer than any delay.
+    pub(crate) fn decide(&mut self) -> Plan {
+        let first = self.plan(0);
+        self.pool.note_excess(first.excess_since);
+        self.pass(600);
+        self.plan(0)
+    }
+
+    pub(crate) fn new_eni(&mut self, kind: EniKind, device: DeviceIndex, addresses: u32) -> NewEni {
         self.next_eni += 1;
         let id: EniId = format!("eni-{:04x}", self.next_eni).parse().unwrap();
         NewEni {
@@ -72,7 +118,7 @@ impl Node {
         }
     }
 
-    fn fresh(&mut self, count: u32) -> Vec<Ipv4Addr> {
+    pub(crate) fn fresh(&mut self, count: u32) -> Vec<Ipv4Addr> {
         (0..count)
             .map(|_| {
                 self.next_address += 1;
@@ -81,19 +127,19 @@ impl Node {
             .collect()
     }
 
-    pub fn facts(demand: u32) -> Facts {
+    pub(crate) fn facts(demand: u32) -> Facts {
         Facts {
             demand,
             provisioning: Provisioning::Enabled,
         }
     }
 
-    pub fn plan(&self, demand: u32) -> Plan {
+    pub(crate) fn plan(&self, demand: u32) -> Plan {
         plan(&self.pool, &self.targets, &Self::facts(demand), self.now)
     }
 
     /// Carries a plan out: what is begun, then what comes of it.
-    pub fn execute(&mut self, plan: &Plan) {
+    pub(crate) fn execute(&mut self, plan: &Plan) {
         self.pool.note_excess(plan.excess_since);
         for action in &plan.actions {
             let (begun, outcome) = match action.work.clone() {
@@ -153,7 +199,7 @@ impl Node {
     }
 
     /// Executes plans until there is nothing to do at this moment. One plan must do.
-    pub fn settle(&mut self) {
+    pub(crate) fn settle(&mut self) {
         self.pool.advance(self.now);
         let first = self.plan(0);
         self.execute(&first);
@@ -165,7 +211,7 @@ impl Node {
     }
 
     /// Lets time pass, settling every ten seconds, until well after every delay.
-    pub fn rest(&mut self) {
+    pub(crate) fn rest(&mut self) {
         for _ in 0..30 {
             self.now = self.now + Duration::from_secs(10);
             self.settle();
@@ -173,7 +219,7 @@ impl Node {
     }
 
     /// Adds a pod the way the daemon does: if there is no address, plans with it as demand.
-    pub fn add(&mut self, name: &str) -> Option<Allocation> {
+    pub(crate) fn add(&mut self, name: &str) -> Option<Allocation> {
         if let Ok(found) = self.allocate(name) {
             self.settle();
             return Some(found);
@@ -185,7 +231,7 @@ impl Node {
         found
     }
 
-    pub fn allocate(&mut self, name: &str) -> Result<Allocation, vpc_ipam::AllocateError> {
+    pub(crate) fn allocate(&mut self, name: &str) -> Result<Allocation, vpc_ipam::AllocateError> {
         let pod = PodName {
             namespace: "default".to_owned(),
             name: name.to_owned(),
@@ -193,12 +239,12 @@ impl Node {
         allocate(&mut self.pool, &key(name), &pod, self.now)
     }
 
-    pub fn remove(&mut self, name: &str) {
+    pub(crate) fn remove(&mut self, name: &str) {
         release(&mut self.pool, &key(name), self.now, self.targets.cooldown).unwrap();
     }
 
     /// Addresses for pods per ENI, in the order of the ENIs.
-    pub fn per_eni(&self) -> Vec<u32> {
+    pub(crate) fn per_eni(&self) -> Vec<u32> {
         let mut enis: Vec<_> = self
             .pool
             .enis()

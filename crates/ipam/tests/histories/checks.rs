@@ -23,7 +23,7 @@ pub(crate) fn grant(world: &World, found: &Allocation) -> Checked {
     ensure(eni.state == EniState::Ready, || {
         format!("{} is of {:?} {}", found.address, eni.state, eni.id)
     })?;
-    if world.lied_to {
+    if world.vanished {
         return Ok(());
     }
     let owner = world.cloud.owner(found.address);
@@ -54,9 +54,10 @@ pub(crate) fn world(world: &World) -> Checked {
         format!("{enis} ENIs of {max}")
     })?;
     for eni in world.pool.enis().filter(|_| !world.lied_to) {
-        ensure(eni.len() <= world.targets.per_eni, || {
-            format!("{} has {} addresses", eni.id, eni.len())
-        })?;
+        ensure(
+            eni.len() - eni.unassigning() <= world.targets.per_eni,
+            || format!("{} has {} addresses", eni.id, eni.len()),
+        )?;
     }
     Ok(())
 }

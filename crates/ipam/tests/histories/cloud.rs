@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use vpc_ipam::{EniKind, NewEni};
-use vpc_model::{DeviceIndex, EniId, MacAddress, NetworkCard};
+use vpc_model::{DeviceIndex, EniId, MacAddress, NetworkCard, Timestamp};
 
 use crate::chance::Chance;
 
@@ -14,13 +14,15 @@ pub(crate) struct CloudEni {
     primary: Ipv4Addr,
     pub(crate) addresses: BTreeSet<Ipv4Addr>,
     number: u8,
-    /// Addresses it once had: what stale metadata may still show.
-    pub(crate) former: BTreeSet<Ipv4Addr>,
+    /// Addresses it had, and when they were taken: what stale metadata may still show.
+    pub(crate) former: BTreeMap<Ipv4Addr, Timestamp>,
 }
 
 /// An instance in a subnet of few addresses, which therefore come back soon.
 pub(crate) struct Cloud {
     pub(crate) enis: BTreeMap<EniId, CloudEni>,
+    /// ENIs that were deleted, and when.
+    pub(crate) deleted: Vec<(NewEni, Timestamp)>,
     unused: Vec<Ipv4Addr>,
     max_enis: usize,
     per_eni: usize,
@@ -37,6 +39,7 @@ impl Cloud {
         let base = u32::from(Ipv4Addr::new(10, 0, 0, 4));
         let mut cloud = Self {
             enis: BTreeMap::new(),
+            deleted: Vec::new(),
             unused: (0..subnet)
                 .map(|offset| Ipv4Addr::from(base + offset))
                 .collect(),
@@ -79,7 +82,7 @@ impl Cloud {
         };
         let primary = self.draw(chance).unwrap();
         let number = u8::try_from(self.next_eni % 256).unwrap();
-        let (addresses, former) = (BTreeSet::new(), BTreeSet::new());
+        let (addresses, former) = (BTreeSet::new(), BTreeMap::new());
         let eni = CloudEni {
             kind,
             device,
@@ -117,20 +120,22 @@ impl Cloud {
     }
 
     /// Takes addresses from an ENI; those it does not have are not an error.
-    pub(crate) fn unassign(&mut self, id: &EniId, addresses: &[Ipv4Addr]) {
+    pub(crate) fn unassign(&mut self, id: &EniId, addresses: &[Ipv4Addr], now: Timestamp) {
         let Some(eni) = self.enis.get_mut(id) else {
             return;
         };
         for address in addresses {
             if eni.addresses.remove(address) {
-                eni.former.insert(*address);
+                eni.former.insert(*address, now);
                 self.unused.push(*address);
             }
         }
     }
 
     /// Detaches and deletes an ENI.
-    pub(crate) fn delete(&mut self, id: &EniId) {
+    pub(crate) fn delete(&mut self, id: &EniId, now: Timestamp) {
+        let was = self.describe(id);
+        self.deleted.extend(was.map(|was| (was, now)));
         if let Some(eni) = self.enis.remove(id) {
             self.unused.push(eni.primary);
             self.unused.extend(eni.addresses);

@@ -2,11 +2,15 @@
 //! metadata then shows may be old.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use vpc_ipam::journal::{self, HEADER};
 use vpc_ipam::{Event, Ledger, NewEni, Pool};
 
 use crate::world::{Call, Checked, World};
+
+/// How old what metadata shows can be.
+pub(crate) const LAG: Duration = Duration::from_secs(30);
 
 impl World {
     pub(crate) fn restart(&mut self) -> Checked {
@@ -56,6 +60,17 @@ impl World {
         for id in ids {
             shown.extend(self.metadata(&id));
         }
+        if self.chance.one_in(self.trouble.metadata_lies) {
+            let now = self.now;
+            let recent = self
+                .cloud
+                .deleted
+                .iter()
+                .filter(|(_, at)| now.since(*at) < LAG);
+            let ghosts: Vec<_> = recent.map(|(eni, _)| eni.clone()).collect();
+            self.lied_to |= !ghosts.is_empty();
+            shown.extend(ghosts);
+        }
         for eni in shown {
             self.say(format!(
                 "metadata shows {} with {:?}",
@@ -77,7 +92,9 @@ impl World {
         let found_later = self.chance.one_in(2);
         let missing = match self.chance.between(0, 2) {
             0 => {
-                shown.addresses.extend(&self.cloud.enis[id].former);
+                let former = self.cloud.enis[id].former.iter();
+                let recent = former.filter(|(_, at)| self.now.since(**at) < LAG);
+                shown.addresses.extend(recent.map(|(address, _)| address));
                 shown.addresses.sort();
                 shown.addresses.dedup();
                 let most = usize::try_from(self.targets.per_eni).unwrap();

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use vpc_ipam::journal::Record;
 use vpc_ipam::{EniKind, Event, Work};
 
 use crate::world::{Call, Checked, World};
@@ -81,13 +82,12 @@ impl World {
         self.advance_to(self.now + Duration::from_millis(u64::from(millis)))
     }
 
-    /// Lets time pass; news that would be too old by then arrive on the way.
+    /// Lets time pass; calls do not take longer than they can.
     pub(crate) fn advance_to(&mut self, then: vpc_model::Timestamp) -> Checked {
         while let Some(at) = self.calls.iter().position(|call| match call {
-            Call::Sent { .. } => false,
-            Call::Answered { by, .. } => *by < then,
+            Call::Sent { by, .. } | Call::Answered { by, .. } => *by < then,
         }) {
-            self.answer(at);
+            self.progress(at);
             self.catch_up()?;
         }
         self.now = self.now.max(then);
@@ -118,16 +118,43 @@ impl World {
         };
         if let Some(token) = token {
             self.open.retain(|(open, _)| *open != token);
-            self.record(&vpc_ipam::journal::Record::CreateEniDone { token });
+            self.record(&Record::CreateEniDone { token });
         }
         for event in events {
             self.say(format!("{event:?}"));
+            self.record_refusal(&event);
             self.pool.apply(event, self.now);
         }
     }
 
+    /// Writes that EC2 did not take the ENI back which the journal says was given back.
+    fn record_refusal(&mut self, event: &Event) {
+        let until = self.now;
+        let recorded = match event {
+            Event::ReturnFailed { eni, .. } => self.record(&Record::ReturnEni {
+                eni: eni.clone(),
+                until,
+            }),
+            Event::UnassignFailed { .. } => false,
+            Event::EniFound(_)
+            | Event::CreationBegun { .. }
+            | Event::Created { .. }
+            | Event::CreationFailed { .. }
+            | Event::AssignBegun { .. }
+            | Event::Assigned { .. }
+            | Event::AddressesFound { .. }
+            | Event::AssignFailed { .. }
+            | Event::UnassignBegun { .. }
+            | Event::Unassigned { .. }
+            | Event::ReturnBegun { .. }
+            | Event::Returned { .. } => true,
+        };
+        // What a restart does not believe to be there is missing from the pool.
+        self.lied_to |= !recorded;
+    }
+
     fn arrive(&mut self, at: usize) {
-        let Call::Sent { work, token } = self.calls.remove(at) else {
+        let Call::Sent { work, token, .. } = self.calls.remove(at) else {
             return;
         };
         let events = self.effect(work);
@@ -179,7 +206,7 @@ impl World {
                     addresses.len()
                 };
                 let gone = addresses[..most].to_vec();
-                self.cloud.unassign(&eni, &gone);
+                self.cloud.unassign(&eni, &gone, self.now);
                 let mut events = vec![Event::Unassigned {
                     eni: eni.clone(),
                     addresses: gone,
@@ -200,7 +227,7 @@ impl World {
                 }]
             }
             Work::Return { eni } => {
-                self.cloud.delete(&eni);
+                self.cloud.delete(&eni, self.now);
                 vec![Event::Returned { eni }]
             }
         }
@@ -259,8 +286,9 @@ impl World {
                 let primary = |found: vpc_ipam::NewEni| found.kind == EniKind::Primary;
                 if !self.cloud.describe(&id).is_some_and(primary) {
                     self.say(format!("{id} vanishes"));
-                    self.cloud.delete(&id);
+                    self.cloud.delete(&id, self.now);
                     // Until the pool hears of it, it hands out what is no longer there.
+                    self.vanished = true;
                     self.lied_to = true;
                     self.news(vec![Event::Returned { eni: id }], None);
                 }

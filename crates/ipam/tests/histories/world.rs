@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use vpc_ipam::allocate::{held, undo};
-use vpc_ipam::journal::{self, HEADER, Record};
+use vpc_ipam::journal::{self, HEADER, REMEMBERED, Record};
 use vpc_ipam::plan::Provisioning;
 use vpc_ipam::{
     Event, Facts, Holder, Ledger, Plan, Pool, Targets, WarmTarget, Work, allocate, plan, release,
@@ -29,9 +29,13 @@ pub(crate) struct Trouble {
 
 /// A call to EC2, or something seen there, on its way.
 pub(crate) enum Call {
-    /// Not there yet.
-    Sent { work: Work, token: Option<String> },
-    /// The answer is on its way back. What it says about EC2 is old by then, at most until `by`.
+    /// Not there yet; it will be by then.
+    Sent {
+        work: Work,
+        token: Option<String>,
+        by: Timestamp,
+    },
+    /// The answer is on its way back. What it says about EC2 is old when it arrives, at last `by`.
     Answered {
         events: Vec<Event>,
         token: Option<String>,
@@ -54,19 +58,22 @@ pub(crate) struct World {
     /// ADDs without an address yet.
     pub(crate) waiting: VecDeque<PodKey>,
     pub(crate) wake_at: Option<Timestamp>,
-    /// Whether metadata has ever shown what is no longer so.
+    /// Whether metadata has ever shown what is not so.
     pub(crate) lied_to: bool,
+    /// Whether an ENI has ever been taken away from the node.
+    pub(crate) vanished: bool,
     pub(crate) next_pod: u32,
     pub(crate) next_token: u32,
     pub(crate) gone_keys: Vec<PodKey>,
-    pub(crate) log: VecDeque<String>,
+    pub(crate) log: Vec<String>,
 }
 
 pub(crate) type Checked = Result<(), String>;
 
-/// An answer about EC2's state is delivered within this time: shorter than the time for which the
-/// pool remembers what it has given back.
-const OLDEST_NEWS: Duration = Duration::from_secs(50);
+/// A call takes at most this long to EC2, and its answer as long back; news is never older. With
+/// what metadata lags behind ([`crate::restart::LAG`]), that is less than the time for which what
+/// was given back is remembered.
+const LONGEST_WAY: Duration = Duration::from_secs(40);
 
 impl World {
     pub(crate) fn new(seed: u64) -> Self {
@@ -108,10 +115,11 @@ impl World {
             waiting: VecDeque::new(),
             wake_at: None,
             lied_to: false,
+            vanished: false,
             next_pod: 0,
             next_token: 0,
             gone_keys: Vec::new(),
-            log: VecDeque::new(),
+            log: Vec::new(),
         };
         let ids: Vec<_> = world.cloud.enis.keys().cloned().collect();
         for id in ids {
@@ -122,10 +130,7 @@ impl World {
     }
 
     pub(crate) fn say(&mut self, what: String) {
-        if self.log.len() >= 40 {
-            self.log.pop_front();
-        }
-        self.log.push_back(format!("{} {what}", self.now));
+        self.log.push(format!("{} {what}", self.now));
     }
 
     pub(crate) fn facts(&self) -> Facts {
@@ -165,26 +170,64 @@ impl World {
     fn begin(&mut self, plan: Plan) {
         self.pool.note_excess(plan.excess_since);
         for action in plan.actions {
-            let mut token = None;
-            if let Work::Create { .. } = &action.work {
-                self.next_token += 1;
-                let new = format!("t{}", self.next_token);
-                if !self.record(&Record::CreateEni {
-                    token: new.clone(),
-                    at: self.now,
-                }) {
-                    continue;
-                }
-                self.open.push((new.clone(), self.now));
-                token = Some(new);
-            }
+            let Some(token) = self.record_intent(&action.work) else {
+                continue;
+            };
             self.say(format!("begin {:?}: {}", action.work, action.because));
             self.pool.apply(begun(&action.work), self.now);
+            let by = self.now + LONGEST_WAY;
             self.calls.push(Call::Sent {
                 work: action.work,
                 token,
+                by,
             });
         }
+    }
+
+    /// Writes what must be known of an action after a crash, and its token if it has one; nothing
+    /// where it cannot be written.
+    fn record_intent(&mut self, work: &Work) -> Option<Option<String>> {
+        let (record, token) = match work {
+            Work::Assign { .. } => return Some(None),
+            Work::Create { .. } => {
+                self.next_token += 1;
+                let token = format!("t{}", self.next_token);
+                let at = self.now;
+                (
+                    Record::CreateEni {
+                        token: token.clone(),
+                        at,
+                    },
+                    Some(token),
+                )
+            }
+            Work::Unassign { addresses, .. } => {
+                let addresses = addresses.clone();
+                (
+                    Record::GiveBack {
+                        addresses,
+                        until: self.now + REMEMBERED,
+                    },
+                    None,
+                )
+            }
+            Work::Return { eni } => {
+                let until = self.now + REMEMBERED;
+                (
+                    Record::ReturnEni {
+                        eni: eni.clone(),
+                        until,
+                    },
+                    None,
+                )
+            }
+        };
+        let recorded = self.record(&record);
+        if recorded {
+            self.open
+                .extend(token.clone().map(|token| (token, self.now)));
+        }
+        recorded.then_some(token)
     }
 
     /// An ADD as far as it goes; false when there is no address.
@@ -257,7 +300,7 @@ impl World {
 
     /// What EC2 is seen to have, from now on on its way to the pool.
     pub(crate) fn news(&mut self, events: Vec<Event>, token: Option<String>) {
-        let by = self.now + OLDEST_NEWS;
+        let by = self.now + LONGEST_WAY;
         self.calls.push(Call::Answered { events, token, by });
     }
 

@@ -13,8 +13,9 @@ use rustix::process::Signal;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 use tracing_subscriber::EnvFilter;
+use vpc_lab::files;
 use vpc_lab::pid::ProcessId;
-use vpc_lab::state::{self, LabFolder};
+use vpc_lab::state::LabFolder;
 use vpc_lab::{Lab, LabConfig, preflight};
 
 use super::report::{Failure, system};
@@ -86,7 +87,7 @@ async fn hold_until_told(config: LabConfig, log: &Path) -> Result<(), Failure> {
 
 /// Starts `hold` and relays what it says until it is ready.
 async fn start(lab: &Selection, settings: &Settings, folder: &LabFolder) -> Result<(), Failure> {
-    state::make_folder(&lab.state_root)?;
+    files::make_folder(&lab.state_root)?;
     let draft = draft_log(folder);
     let log = File::create(&draft).map_err(system("make the log"))?;
     let program = std::env::current_exe().map_err(system("find this program"))?;

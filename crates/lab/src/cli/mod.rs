@@ -23,7 +23,7 @@ use report::Failure;
 /// A VPC on this machine: a router, two nodes with the real ipamd, pods made by the real aws-cni,
 /// and the simulated EC2 they all talk to.
 #[derive(Debug, Parser)]
-#[command(name = "vpc-lab", version, max_term_width = 100)]
+#[command(name = "vpc-lab", version)]
 struct Cli {
     #[command(flatten)]
     lab: Selection,

@@ -2,13 +2,15 @@
 
 use std::io;
 
-use vpc_lab::{cleanup, gate, netns, pid, preflight, runtime, state};
+use vpc_lab::{cleanup, files, gate, netns, pid, preflight, runtime, state};
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {
     #[error(transparent)]
     Missing(#[from] preflight::Missing),
+    #[error(transparent)]
+    File(#[from] files::Error),
     #[error(transparent)]
     State(#[from] state::Error),
     #[error(transparent)]

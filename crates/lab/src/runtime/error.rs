@@ -4,9 +4,9 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::files;
 use crate::gate::Closed;
 use crate::names::NameError;
-use crate::state;
 use crate::tool;
 
 use super::{conflist, execute};
@@ -101,7 +101,7 @@ pub enum Error {
     },
     /// The record.
     #[error(transparent)]
-    Record(#[from] state::Error),
+    Record(#[from] files::Error),
     /// The work was given up before it began.
     #[error("interrupted")]
     Abandoned,

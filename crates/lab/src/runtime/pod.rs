@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::state::{self, read_failed};
+use crate::files::{self, read_failed};
 
 /// A network namespace for a pod, as a runtime makes it before any plugin runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -142,15 +142,15 @@ impl Records {
     ///
     /// # Errors
     /// It is there and unreadable.
-    pub fn read(&self, name: &str) -> Result<Option<PodRecord>, state::Error> {
-        state::read_json(&self.file(name))
+    pub fn read(&self, name: &str) -> Result<Option<PodRecord>, files::Error> {
+        files::read_json(&self.file(name))
     }
 
     /// Every record, by name.
     ///
     /// # Errors
     /// One is unreadable.
-    pub fn all(&self) -> Result<Vec<PodRecord>, state::Error> {
+    pub fn all(&self) -> Result<Vec<PodRecord>, files::Error> {
         let entries = match fs::read_dir(&self.folder) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             other => other.map_err(|source| read_failed(&self.folder, source))?,
@@ -163,7 +163,7 @@ impl Records {
             })
             .collect();
         files.sort();
-        let records = files.iter().map(|path| state::read_json(path));
+        let records = files.iter().map(|path| files::read_json(path));
         // One that vanished in between belongs to a pod that is gone.
         records.filter_map(Result::transpose).collect()
     }
@@ -172,17 +172,17 @@ impl Records {
     ///
     /// # Errors
     /// It could not be written.
-    pub fn write(&self, record: &PodRecord) -> Result<(), state::Error> {
-        state::make_folder(&self.folder)?;
-        state::write_json(&self.file(&record.sandbox.name), record)
+    pub fn write(&self, record: &PodRecord) -> Result<(), files::Error> {
+        files::make_folder(&self.folder)?;
+        files::write_json(&self.file(&record.sandbox.name), record)
     }
 
     /// Forgets the pod `name`.
     ///
     /// # Errors
     /// The file could not be removed.
-    pub fn remove(&self, name: &str) -> Result<(), state::Error> {
-        state::remove_file(&self.file(name))
+    pub fn remove(&self, name: &str) -> Result<(), files::Error> {
+        files::remove_file(&self.file(name))
     }
 
     fn file(&self, name: &str) -> PathBuf {

@@ -2,6 +2,11 @@
 //! the one way to skip.
 
 #![allow(dead_code, reason = "each test program uses its own part")]
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests fail by panicking"
+)]
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

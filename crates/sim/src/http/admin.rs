@@ -1,13 +1,19 @@
 //! A look behind the scenes for tests and people; not part of AWS.
 
+use std::time::Duration;
+
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::routing::get;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
 use axum::{Json, Router};
+use serde::Deserialize;
 use serde_json::{Value, json};
+use vpc_model::{EniId, InstanceId};
 
 use crate::Sim;
 use crate::calls::Calls;
+use crate::error::ApiError;
 use crate::fault::Fault;
 
 pub(crate) fn router(sim: Sim) -> Router {
@@ -18,7 +24,60 @@ pub(crate) fn router(sim: Sim) -> Router {
             "/_sim/faults",
             get(faults).post(add_fault).delete(clear_faults),
         )
+        .route("/_sim/metadata/freeze", post(freeze))
+        .route("/_sim/metadata/hide", post(hide))
         .with_state(sim)
+}
+
+/// No instance's metadata service, or only this one's not, learns anything for a while.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Freeze {
+    instance: Option<InstanceId>,
+    millis: u64,
+}
+
+async fn freeze(State(sim): State<Sim>, Json(order): Json<Freeze>) -> Result<StatusCode, Refused> {
+    sim.with(|world, now| {
+        let until = now + Duration::from_millis(order.millis);
+        match &order.instance {
+            Some(instance) => world.freeze_metadata(instance, until),
+            None => {
+                world.freeze_all_metadata(until);
+                Ok(())
+            }
+        }
+    })
+    .map_err(Refused)?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Metadata leaves out this ENI for a while.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Hide {
+    eni: EniId,
+    millis: u64,
+}
+
+async fn hide(State(sim): State<Sim>, Json(order): Json<Hide>) -> Result<StatusCode, Refused> {
+    sim.with(|world, now| {
+        let until = now + Duration::from_millis(order.millis);
+        world.hide_from_metadata(&order.eni, until)
+    })
+    .map_err(Refused)?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+struct Refused(ApiError);
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        let Refused(error) = self;
+        let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::BAD_REQUEST);
+        let body = json!({ "code": error.code, "message": error.message });
+        (status, Json(body)).into_response()
+    }
 }
 
 async fn world(State(sim): State<Sim>) -> Json<Value> {

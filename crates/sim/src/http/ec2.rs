@@ -11,7 +11,7 @@ use axum::routing::get;
 use vpc_aws::ec2::wire::{API_VERSION, ErrorResponse};
 
 use super::dispatch::dispatch;
-use super::form;
+use super::{form, lost_answer};
 use crate::Sim;
 use crate::error::ApiError;
 use crate::fault::Verdict;
@@ -86,6 +86,9 @@ fn carried_out(
     id: &RequestId,
 ) -> Result<String, ApiError> {
     sim.with_state(|state, now| {
+        if let Some(span) = verdict.stale_metadata {
+            state.world.freeze_all_metadata(now + span);
+        }
         let result = match verdict.error {
             Some(error) => Err(error),
             None => dispatch(&mut state.world, (action, params), now, id),
@@ -163,11 +166,4 @@ fn document(status: StatusCode, xml: String, id: &RequestId) -> Response<Body> {
         headers.insert("x-amzn-requestid", value);
     }
     response
-}
-
-/// A body that fails at once makes the server close the connection before it has sent anything.
-fn lost_answer() -> Response<Body> {
-    let failure = std::io::Error::other("the answer is lost on purpose");
-    let stream = futures_util::stream::iter([Err::<Bytes, _>(failure)]);
-    Response::new(Body::from_stream(stream))
 }

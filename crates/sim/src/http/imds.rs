@@ -13,8 +13,9 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, he
 use axum::response::{IntoResponse, Response};
 use vpc_model::{InstanceId, Timestamp};
 
-use super::IdentifyBy;
+use super::{IdentifyBy, lost_answer};
 use crate::Sim;
+use crate::fault::METADATA;
 use crate::world::Random;
 
 const TOKEN_PATH: &str = "/latest/api/token";
@@ -72,28 +73,48 @@ async fn serve(
     let Some(instance) = service.instance(peer) else {
         return plain(StatusCode::FORBIDDEN, "no instance has this address");
     };
-    if uri.path() == TOKEN_PATH {
-        return match method {
-            Method::PUT => service.token(instance, &headers),
-            _ => plain(StatusCode::METHOD_NOT_ALLOWED, ""),
-        };
-    }
-    if method != Method::GET && method != Method::HEAD {
-        return plain(StatusCode::METHOD_NOT_ALLOWED, "");
-    }
-    if !service.may_read(&instance, &headers) {
-        return plain(StatusCode::UNAUTHORIZED, "");
-    }
-    let found = service
+    let verdict = service
         .sim
-        .with(|world, now| world.imds(&instance, uri.path(), now));
-    match found {
-        Some(text) => plain(StatusCode::OK, text),
-        None => plain(StatusCode::NOT_FOUND, ""),
+        .with_state(|state, _| state.faults.judge(METADATA));
+    tokio::time::sleep(verdict.delay).await;
+    let response = match verdict.error {
+        Some(error) => {
+            let status = StatusCode::from_u16(error.status);
+            plain(status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), "")
+        }
+        None => service.answer(instance, (&method, uri.path()), &headers),
+    };
+    if verdict.lose_response {
+        return lost_answer();
     }
+    response
 }
 
 impl Service {
+    fn answer(
+        &self,
+        instance: InstanceId,
+        (method, path): (&Method, &str),
+        headers: &HeaderMap,
+    ) -> Response {
+        if path == TOKEN_PATH {
+            return match *method {
+                Method::PUT => self.token(instance, headers),
+                _ => plain(StatusCode::METHOD_NOT_ALLOWED, ""),
+            };
+        }
+        if method != Method::GET && method != Method::HEAD {
+            return plain(StatusCode::METHOD_NOT_ALLOWED, "");
+        }
+        if !self.may_read(&instance, headers) {
+            return plain(StatusCode::UNAUTHORIZED, "");
+        }
+        match self.sim.with(|world, now| world.imds(&instance, path, now)) {
+            Some(text) => plain(StatusCode::OK, text),
+            None => plain(StatusCode::NOT_FOUND, ""),
+        }
+    }
+
     fn instance(&self, peer: Option<IpAddr>) -> Option<InstanceId> {
         match &self.who {
             IdentifyBy::Instance(id) => Some(id.clone()),

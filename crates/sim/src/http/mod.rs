@@ -6,6 +6,8 @@ pub(crate) mod ec2;
 pub(crate) mod form;
 pub(crate) mod imds;
 
+use axum::body::{Body, Bytes};
+use axum::http::Response;
 use vpc_model::InstanceId;
 
 /// Which instance a caller of the metadata service is.
@@ -15,4 +17,11 @@ pub enum IdentifyBy {
     PeerAddress,
     /// Everybody is this instance.
     Instance(InstanceId),
+}
+
+/// A body that fails at once makes the server close the connection before it has sent anything.
+fn lost_answer() -> Response<Body> {
+    let failure = std::io::Error::other("the answer is lost on purpose");
+    let stream = futures_util::stream::iter([Err::<Bytes, _>(failure)]);
+    Response::new(Body::from_stream(stream))
 }

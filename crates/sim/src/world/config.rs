@@ -102,6 +102,17 @@ impl WorldConfig {
             ..Self::default()
         }
     }
+
+    /// The region's partition and the domain of its services.
+    pub(super) fn partition(&self) -> (&'static str, &'static str) {
+        if self.region.starts_with("cn-") {
+            ("aws-cn", "amazonaws.com.cn")
+        } else if self.region.starts_with("us-gov-") {
+            ("aws-us-gov", "amazonaws.com")
+        } else {
+            ("aws", "amazonaws.com")
+        }
+    }
 }
 
 /// The public address of a new instance's primary address.

@@ -1,21 +1,20 @@
-//! `DescribeInstances` and `DescribeSubnets`.
+//! `DescribeInstances`, and an instance as responses have it.
 
 use vpc_aws::ec2::wire::{
-    DescribeInstancesRequest, DescribeInstancesResponse, DescribeSubnetsRequest,
-    DescribeSubnetsResponse, Instance as WireInstance, InstanceMetadataOptions,
-    InstanceNetworkInterface, InstanceNetworkInterfaceAssociation,
+    DescribeInstancesRequest, DescribeInstancesResponse, Instance as WireInstance,
+    InstanceMetadataOptions, InstanceNetworkInterface, InstanceNetworkInterfaceAssociation,
     InstanceNetworkInterfaceAttachment, InstancePrivateIpAddress, InstanceState, Monitoring,
     NetworkInterface, NetworkInterfaceAssociation, Placement, Reservation, StateReason,
-    Subnet as WireSubnet,
 };
-use vpc_model::{InstanceId, SubnetId, Timestamp};
+use vpc_model::{InstanceId, Timestamp};
 
 use super::World;
-use super::filter::Facts;
+use super::filter::{Facts, chosen};
 use super::modify::refuse_dry_run;
 use super::page::Paging;
-use super::state::{Eni, Instance, Subnet};
+use super::state::{Eni, Instance};
 use super::tags::to_wire;
+use super::types::architecture;
 use super::wall::iso8601;
 use crate::error::ApiError;
 
@@ -38,9 +37,9 @@ impl World {
             .collect::<Result<_, _>>()?;
         let mut found = Vec::new();
         for (id, instance) in &self.instances {
-            let facts = self.instance_facts(id, instance);
             let named = ids.is_empty() || ids.contains(id);
-            if facts.meet(&instance.tags, &request.filters)? && named {
+            let facts = || self.instance_facts(id, instance);
+            if named && chosen(&request.filters, &instance.tags, facts)? {
                 found.push((id.to_string(), self.reservation(id, instance)));
             }
         }
@@ -60,6 +59,13 @@ impl World {
 
     fn instance_facts(&self, id: &InstanceId, instance: &Instance) -> Facts {
         let primary = self.primary_eni(id);
+        let private_name = primary.map(|eni| self.private_name(eni.primary));
+        let here = |eni: &Eni| eni.attachment.as_ref().is_some_and(|a| &a.instance == id);
+        let enis = self
+            .enis
+            .iter()
+            .filter(|(_, eni)| here(eni))
+            .map(|(id, _)| id);
         Facts::default()
             .with("instance-id", [id])
             .with("instance-type", [&instance.instance_type])
@@ -67,6 +73,16 @@ impl World {
             .with("subnet-id", [&instance.subnet])
             .with("vpc-id", [&instance.vpc])
             .with("image-id", [&instance.image])
+            .with("architecture", [architecture(&instance.instance_type)])
+            .with(
+                "availability-zone-id",
+                [self.zone_id(&instance.availability_zone)],
+            )
+            .with("owner-id", [&self.config.account])
+            .with("reservation-id", [&instance.reservation])
+            .with("launch-time", [iso8601(instance.launched_at)])
+            .with("private-dns-name", private_name)
+            .with("network-interface.network-interface-id", enis)
             .with("instance-state-name", [state(instance).1])
             .with("instance-state-code", [state(instance).0])
             .with("private-ip-address", primary.map(|eni| eni.primary))
@@ -142,7 +158,7 @@ impl World {
             security_groups: primary.map_or_else(Default::default, |eni| {
                 self.group_identifiers(&eni.security_groups)
             }),
-            architecture: Some("x86_64".to_owned()),
+            architecture: Some(architecture(&instance.instance_type).to_owned()),
             root_device_type: Some("ebs".to_owned()),
             root_device_name: Some("/dev/xvda".to_owned()),
             virtualization_type: Some("hvm".to_owned()),
@@ -156,80 +172,6 @@ impl World {
                 http_put_response_hop_limit: Some(1),
                 http_endpoint: Some("enabled".to_owned()),
             }),
-            ..Default::default()
-        }
-    }
-
-    /// Describes subnets.
-    ///
-    /// # Errors
-    /// As EC2's: an id that does not exist, an unknown filter, a bad page size or token.
-    pub fn describe_subnets(
-        &mut self,
-        request: &DescribeSubnetsRequest,
-        now: Timestamp,
-    ) -> Result<DescribeSubnetsResponse, ApiError> {
-        self.advance(now);
-        refuse_dry_run(request.dry_run)?;
-        let ids: Vec<SubnetId> = request
-            .subnet_ids
-            .iter()
-            .map(|id| self.subnet_id(Some(id)))
-            .collect::<Result<_, _>>()?;
-        let mut found = Vec::new();
-        for (id, subnet) in &self.subnets {
-            let described = self.describe_subnet(id, subnet);
-            let facts = Facts::default()
-                .with("subnet-id", [id])
-                .with("vpc-id", [&subnet.vpc])
-                .with("availability-zone", [&subnet.availability_zone])
-                .with("availabilityZone", [&subnet.availability_zone])
-                .with("availability-zone-id", &described.availability_zone_id)
-                .with("cidr-block", [subnet.space.cidr()])
-                .with("cidr", [subnet.space.cidr()])
-                .with("owner-id", [&self.config.account])
-                .with("state", ["available"])
-                .with("available-ip-address-count", [subnet.space.available()]);
-            let named = ids.is_empty() || ids.contains(id);
-            if facts.meet(&subnet.tags, &request.filters)? && named {
-                found.push((id.to_string(), described));
-            }
-        }
-        let paging = Paging {
-            max_results: request.max_results,
-            next_token: request.next_token.as_deref(),
-            by_id: !ids.is_empty(),
-            sizes: (5, 1000),
-        };
-        let (page, next_token) = paging.cut(found)?;
-        Ok(DescribeSubnetsResponse {
-            subnets: page.into(),
-            next_token,
-            ..Default::default()
-        })
-    }
-
-    fn describe_subnet(&self, id: &SubnetId, subnet: &Subnet) -> WireSubnet {
-        let config = &self.config;
-        WireSubnet {
-            subnet_id: Some(id.to_string()),
-            subnet_arn: Some(format!(
-                "arn:aws:ec2:{}:{}:subnet/{id}",
-                config.region, config.account
-            )),
-            state: Some("available".to_owned()),
-            vpc_id: Some(subnet.vpc.to_string()),
-            owner_id: Some(config.account.clone()),
-            cidr_block: Some(subnet.space.cidr().to_string()),
-            available_ip_address_count: i32::try_from(subnet.space.available()).ok(),
-            availability_zone: Some(subnet.availability_zone.clone()),
-            availability_zone_id: Some(self.zone_id(&subnet.availability_zone)),
-            default_for_az: Some(false),
-            map_public_ip_on_launch: Some(false),
-            assign_ipv6_address_on_creation: Some(false),
-            ipv6_native: Some(false),
-            enable_dns64: Some(false),
-            tags: to_wire(&subnet.tags),
             ..Default::default()
         }
     }

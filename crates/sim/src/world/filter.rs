@@ -8,6 +8,9 @@ use super::lookup::required;
 use super::state::Tags;
 use crate::error::ApiError;
 
+/// The values of a filter that exists, for a resource that has none.
+pub(super) const NONE: [&str; 0] = [];
+
 /// A resource as filters see it: each filter name with the values it has.
 #[derive(Debug, Default)]
 pub(super) struct Facts(BTreeMap<&'static str, Vec<String>>);
@@ -28,7 +31,7 @@ impl Facts {
     ///
     /// # Errors
     /// `InvalidParameterValue` for a filter that the resource's kind does not have.
-    pub(super) fn meet(&self, tags: &Tags, filters: &[Filter]) -> Result<bool, ApiError> {
+    fn meet(&self, tags: &Tags, filters: &[Filter]) -> Result<bool, ApiError> {
         let mut all = true;
         for filter in filters {
             let name = required(filter.name.as_deref(), "Filter.Name")?;
@@ -48,6 +51,18 @@ impl Facts {
         }
         Ok(all)
     }
+}
+
+/// Whether a resource meets every filter; its facts are gathered only if there is one.
+///
+/// # Errors
+/// As [`Facts::meet`].
+pub(super) fn chosen(
+    filters: &[Filter],
+    tags: &Tags,
+    facts: impl FnOnce() -> Facts,
+) -> Result<bool, ApiError> {
+    Ok(filters.is_empty() || facts().meet(tags, filters)?)
 }
 
 /// Whether `text` has the form `pattern`: `*` stands for any characters, `?` for one, and a

@@ -6,13 +6,18 @@ use vpc_model::{DeviceIndex, InstanceId, MacAddress, NetworkCard, Timestamp};
 use super::World;
 use super::metadata::MetaEni;
 use super::state::Instance;
+use super::types::architecture;
 use super::wall::iso8601;
 
-/// The directories of `/latest/meta-data/network/interfaces`, above the ENIs.
-const ABOVE_MACS: [(&str, &str); 3] = [
+/// The directories below `/latest/meta-data` whose members are always the same.
+const DIRECTORIES: [(&str, &str); 4] = [
     ("network", "interfaces/"),
     ("network/interfaces", "macs/"),
-    ("placement", "availability-zone\nregion"),
+    (
+        "placement",
+        "availability-zone\navailability-zone-id\nregion",
+    ),
+    ("services", "domain\npartition"),
 ];
 
 impl World {
@@ -36,12 +41,12 @@ impl World {
             _ => {}
         }
         let path = path.strip_prefix("latest/meta-data/")?;
-        if let Some((_, listing)) = ABOVE_MACS.iter().find(|(name, _)| *name == path) {
+        if let Some((_, listing)) = DIRECTORIES.iter().find(|(name, _)| *name == path) {
             return Some((*listing).to_owned());
         }
         match path.strip_prefix("network/interfaces/macs") {
             Some("") => Some(listed(
-                instance.metadata.enis().keys().map(|m| format!("{m}/")),
+                instance.metadata.listed().map(|(mac, _)| format!("{mac}/")),
             )),
             Some(below) => self.below_macs(instance, below.strip_prefix('/')?),
             None => self.leaf(id, instance, path),
@@ -62,6 +67,7 @@ impl World {
             "public-hostname",
             "public-ipv4",
             "security-groups",
+            "services/",
         ];
         let present = |name: &&str| name.ends_with('/') || self.leaf(id, instance, name).is_some();
         Some(listed(leaves.into_iter().filter(present)))
@@ -69,17 +75,25 @@ impl World {
 
     /// The text of a leaf directly below `meta-data` or below `placement`.
     fn leaf(&self, id: &InstanceId, instance: &Instance, name: &str) -> Option<String> {
+        match name {
+            "ami-id" => return Some(instance.image.clone()),
+            "instance-id" => return Some(id.to_string()),
+            "instance-type" => return Some(instance.instance_type.to_string()),
+            "placement/availability-zone" => return Some(instance.availability_zone.clone()),
+            "placement/availability-zone-id" => {
+                return Some(self.zone_id(&instance.availability_zone));
+            }
+            "placement/region" => return Some(self.config.region.clone()),
+            "services/domain" => return Some(self.config.partition().1.to_owned()),
+            "services/partition" => return Some(self.config.partition().0.to_owned()),
+            _ => {}
+        }
         let (mac, eni) = primary(instance)?;
         let address = eni.addresses.first().copied();
         match name {
-            "ami-id" => Some(instance.image.clone()),
             "hostname" | "local-hostname" => address.map(|a| self.private_name(a)),
-            "instance-id" => Some(id.to_string()),
-            "instance-type" => Some(instance.instance_type.to_string()),
             "local-ipv4" => address.map(|a| a.to_string()),
             "mac" => Some(mac.to_string()),
-            "placement/availability-zone" => Some(instance.availability_zone.clone()),
-            "placement/region" => Some(self.config.region.clone()),
             "public-hostname" => eni.public.map(|a| self.public_name(a)),
             "public-ipv4" => eni.public.map(|a| a.to_string()),
             "security-groups" => Some(listed(eni.security_groups.iter().map(|(_, name)| name))),
@@ -91,7 +105,8 @@ impl World {
     fn below_macs(&self, instance: &Instance, path: &str) -> Option<String> {
         let (mac, leaf) = path.split_once('/').unwrap_or((path, ""));
         let mac: MacAddress = mac.parse().ok()?;
-        let leaves = self.eni_leaves(mac, instance.metadata.enis().get(&mac)?);
+        let (_, eni) = instance.metadata.listed().find(|(m, _)| *m == mac)?;
+        let leaves = self.eni_leaves(mac, eni);
         if leaf.is_empty() {
             return Some(listed(leaves.into_iter().map(|(name, _)| name)));
         }
@@ -144,7 +159,7 @@ impl World {
         let (_, eni) = primary(instance)?;
         let document = json!({
             "accountId": self.config.account,
-            "architecture": "x86_64",
+            "architecture": architecture(&instance.instance_type),
             "availabilityZone": instance.availability_zone,
             "imageId": instance.image,
             "instanceId": id,
@@ -162,7 +177,7 @@ impl World {
 fn primary(instance: &Instance) -> Option<(MacAddress, &MetaEni)> {
     instance
         .metadata
-        .enis()
+        .known()
         .iter()
         .find(|(_, e)| e.device == DeviceIndex(0) && e.card == instance.limits.default_card)
         .map(|(mac, eni)| (*mac, eni))

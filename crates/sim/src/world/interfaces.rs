@@ -10,13 +10,16 @@ use vpc_aws::ec2::wire::{
 use vpc_model::{EniId, Ipv4Prefix, SecurityGroupId, Timestamp};
 
 use super::World;
-use super::filter::Facts;
+use super::filter::{Facts, NONE, chosen};
 use super::modify::refuse_dry_run;
 use super::page::Paging;
 use super::state::{Attachment, Eni};
 use super::tags::to_wire;
 use super::wall::iso8601;
 use crate::error::ApiError;
+
+/// The owner of public addresses that are not Elastic IP addresses.
+const IP_OWNER: &str = "amazon";
 
 impl World {
     /// Describes ENIs.
@@ -38,7 +41,7 @@ impl World {
         let mut found = Vec::new();
         for (id, eni) in &self.enis {
             let named = ids.is_empty() || ids.contains(id);
-            if self.facts(id, eni).meet(&eni.tags, &request.filters)? && named {
+            if named && chosen(&request.filters, &eni.tags, || self.facts(id, eni))? {
                 found.push((id.to_string(), self.describe_eni(id, eni)));
             }
         }
@@ -59,11 +62,18 @@ impl World {
     fn facts(&self, id: &EniId, eni: &Eni) -> Facts {
         let attachment = eni.attachment.as_ref();
         let names = eni.security_groups.iter().map(|g| self.group_name(g));
+        let all_addresses = eni.all_addresses();
+        let is_primary = all_addresses.iter().map(|a| *a == eni.primary);
+        let public_name = eni.public.map(|public| self.public_name(public));
         Facts::default()
             .with("network-interface-id", [id])
             .with("subnet-id", [&eni.subnet])
             .with("vpc-id", [&eni.vpc])
             .with("availability-zone", [&eni.availability_zone])
+            .with(
+                "availability-zone-id",
+                [self.zone_id(&eni.availability_zone)],
+            )
             .with("description", [&eni.description])
             .with("status", [eni.status()])
             .with("mac-address", [eni.mac])
@@ -72,17 +82,34 @@ impl World {
             .with("source-dest-check", [eni.source_dest_check])
             .with("requester-managed", [false])
             .with("private-ip-address", [eni.primary])
-            .with("addresses.private-ip-address", eni.all_addresses())
-            .with(
-                "addresses.primary",
-                eni.all_addresses().iter().map(|a| *a == eni.primary),
-            )
+            .with("private-dns-name", [self.private_name(eni.primary)])
+            .with("addresses.private-ip-address", &all_addresses)
+            .with("addresses.primary", is_primary)
+            .with("addresses.association.public-ip", eni.public)
+            .with("association.public-ip", eni.public)
+            .with("association.public-dns-name", public_name)
+            .with("association.ip-owner-id", eni.public.map(|_| IP_OWNER))
+            .with("ipv6-addresses.ipv6-address", NONE)
+            .with("requester-id", NONE)
+            .with("operator.managed", [false])
             .with("group-id", &eni.security_groups)
             .with("group-name", names)
             .with("attachment.instance-id", attachment.map(|a| &a.instance))
             .with("attachment.attachment-id", attachment.map(|a| &a.id))
             .with("attachment.status", attachment.map(|a| a.status(self.now)))
             .with("attachment.device-index", attachment.map(|a| a.device.0))
+            .with(
+                "attachment.network-card-index",
+                attachment.map(|a| a.card.0),
+            )
+            .with(
+                "attachment.instance-owner-id",
+                attachment.map(|_| &self.config.account),
+            )
+            .with(
+                "attachment.attach-time",
+                attachment.map(|a| iso8601(a.requested_at)),
+            )
             .with(
                 "attachment.delete-on-termination",
                 attachment.map(|a| a.delete_on_termination),
@@ -152,7 +179,7 @@ impl World {
 
     fn association(&self, public: Ipv4Addr) -> NetworkInterfaceAssociation {
         NetworkInterfaceAssociation {
-            ip_owner_id: Some("amazon".to_owned()),
+            ip_owner_id: Some(IP_OWNER.to_owned()),
             public_dns_name: Some(self.public_name(public)),
             public_ip: Some(public.to_string()),
             ..Default::default()

@@ -17,10 +17,22 @@ pub(super) fn required<'a>(value: Option<&'a str>, parameter: &str) -> Result<&'
     }
 }
 
-/// An id that has the form of its kind.
+/// An id that has the form of its kind: the prefix, a dash, and 8 (short, old) or 17 hexadecimal
+/// digits.
 pub(super) fn parse_id<T: FromStr>(text: &str, code: &str, prefix: &str) -> Result<T, ApiError> {
-    text.parse().map_err(|_| {
-        let message = format!("Invalid id: \"{text}\" (expecting \"{prefix}-...\")");
+    let body = text.strip_prefix(prefix).and_then(|b| b.strip_prefix('-'));
+    let formed = |body: &&str| {
+        matches!(body.len(), 8 | 17)
+            && body
+                .bytes()
+                .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+    };
+    let id = body.filter(formed).and_then(|_| text.parse().ok());
+    id.ok_or_else(|| {
+        let message = match body {
+            Some(_) => format!("Invalid id: \"{text}\""),
+            None => format!("Invalid id: \"{text}\" (expecting \"{prefix}-...\")"),
+        };
         ApiError::client(&format!("{code}.Malformed"), message)
     })
 }
@@ -35,7 +47,7 @@ fn not_found(code: &str, what: &str, id: &str) -> ApiError {
 impl World {
     pub(super) fn eni_id(&self, text: Option<&str>) -> Result<EniId, ApiError> {
         let text = required(text, "networkInterfaceId")?;
-        let id = parse_id(text, "InvalidNetworkInterfaceID", "eni")?;
+        let id = parse_id(text, "InvalidNetworkInterfaceId", "eni")?;
         self.eni(&id)?;
         Ok(id)
     }
@@ -92,7 +104,7 @@ impl World {
     /// The ENI that an attachment belongs to.
     pub(super) fn attachment(&self, text: Option<&str>) -> Result<(EniId, &Attachment), ApiError> {
         let text = required(text, "attachmentId")?;
-        let id: AttachmentId = parse_id(text, "InvalidAttachmentID", "eni-attach")?;
+        let id: AttachmentId = parse_id(text, "InvalidNetworkInterfaceAttachmentId", "eni-attach")?;
         let found = self.enis.iter().find_map(|(eni, state)| {
             let attachment = state.attachment.as_ref().filter(|a| a.id == id)?;
             Some((eni.clone(), attachment))

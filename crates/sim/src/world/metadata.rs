@@ -1,16 +1,18 @@
 //! What an instance's metadata service knows of its ENIs. It learns of a change some time after
-//! EC2 does, and of changes to one ENI in their order.
+//! EC2 does, and of changes to one ENI in their order. On demand it learns nothing for a while, or
+//! leaves an ENI out of its answers.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
 use vpc_model::{
-    DeviceIndex, EniId, Ipv4Prefix, MacAddress, NetworkCard, SecurityGroupId, SubnetId, Timestamp,
-    VpcId,
+    DeviceIndex, EniId, InstanceId, Ipv4Prefix, MacAddress, NetworkCard, SecurityGroupId, SubnetId,
+    Timestamp, VpcId,
 };
 
 use super::World;
+use crate::error::ApiError;
 
 /// An ENI as the metadata service describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,11 +44,23 @@ struct Pending {
 pub(crate) struct Metadata {
     known: BTreeMap<MacAddress, MetaEni>,
     pending: Vec<Pending>,
+    /// Nothing is learnt before.
+    frozen_until: Timestamp,
+    /// The ENIs that are left out of answers, and until when.
+    hidden: BTreeMap<MacAddress, Timestamp>,
 }
 
 impl Metadata {
-    pub(crate) fn enis(&self) -> &BTreeMap<MacAddress, MetaEni> {
+    /// The ENIs that it knows, also those it leaves out of lists.
+    pub(crate) fn known(&self) -> &BTreeMap<MacAddress, MetaEni> {
         &self.known
+    }
+
+    /// The ENIs that it lists.
+    pub(crate) fn listed(&self) -> impl Iterator<Item = (MacAddress, &MetaEni)> {
+        let shown = |mac: &MacAddress| !self.hidden.contains_key(mac);
+        let all = self.known.iter().map(|(mac, eni)| (*mac, eni));
+        all.filter(move |(mac, _)| shown(mac))
     }
 
     pub(crate) fn clear(&mut self) {
@@ -60,10 +74,13 @@ impl Metadata {
         self.pending.push(Pending { at, mac, eni });
     }
 
-    /// Learns what is due. The order of announcement is the order per ENI.
+    /// Learns what is due; whether anything was. The order of announcement is the order per ENI.
     pub(crate) fn advance(&mut self, now: Timestamp) -> bool {
-        let due = |p: &mut Pending| p.at <= now;
-        let mut changed = false;
+        let hidden = self.hidden.len();
+        self.hidden.retain(|_, until| *until > now);
+        let mut changed = self.hidden.len() != hidden;
+        let frozen = now < self.frozen_until;
+        let due = |p: &mut Pending| p.at <= now && !frozen;
         for pending in self.pending.extract_if(.., due) {
             changed = true;
             match pending.eni {
@@ -75,11 +92,54 @@ impl Metadata {
     }
 
     pub(crate) fn next_event(&self) -> Option<Timestamp> {
-        self.pending.iter().map(|p| p.at).min()
+        let learns = self.pending.iter().map(|p| p.at.max(self.frozen_until));
+        learns.chain(self.hidden.values().copied()).min()
     }
 }
 
 impl World {
+    /// Keeps an instance's metadata service from learning anything before `until`; then it catches
+    /// up. A moment in the past ends an earlier freeze.
+    ///
+    /// # Errors
+    /// `InvalidInstanceID.NotFound`.
+    pub fn freeze_metadata(&mut self, id: &InstanceId, until: Timestamp) -> Result<(), ApiError> {
+        self.instance(id)?;
+        if let Some(instance) = self.instances.get_mut(id) {
+            instance.metadata.frozen_until = until;
+        }
+        self.changed();
+        Ok(())
+    }
+
+    /// The same for every instance.
+    pub fn freeze_all_metadata(&mut self, until: Timestamp) {
+        for instance in self.instances.values_mut() {
+            instance.metadata.frozen_until = until;
+        }
+        self.changed();
+    }
+
+    /// Leaves an ENI out of its instance's metadata before `until`, as if it were not attached:
+    /// the partial answers that EC2 is known to give. A moment in the past shows it again.
+    ///
+    /// # Errors
+    /// `InvalidNetworkInterfaceID.NotFound`; `IncorrectState` if it is not attached.
+    pub fn hide_from_metadata(&mut self, id: &EniId, until: Timestamp) -> Result<(), ApiError> {
+        let eni = self.eni(id)?;
+        let mac = eni.mac;
+        let instance = eni.attachment.as_ref().map(|a| a.instance.clone());
+        match instance.and_then(|instance| self.instances.get_mut(&instance)) {
+            Some(instance) => instance.metadata.hidden.insert(mac, until),
+            None => {
+                let message = format!("Interface '{id}' is not attached to an instance.");
+                return Err(ApiError::client("IncorrectState", message));
+            }
+        };
+        self.changed();
+        Ok(())
+    }
+
     /// Announces the ENI's present facts to its instance's metadata service, to be known after
     /// the lag, but not before its link is there.
     pub(super) fn announce(&mut self, id: &EniId) {

@@ -23,6 +23,7 @@ mod page;
 mod random;
 mod space;
 mod state;
+mod subnets;
 mod tags;
 mod types;
 mod wall;

@@ -23,8 +23,8 @@ pub(super) fn merged(present: &Tags, new: &[Tag]) -> Result<Tags, ApiError> {
             )));
         }
         let value = tag.value.clone().unwrap_or_default();
-        if key.chars().count() > 127 || value.chars().count() > 255 {
-            let message = format!("Tag '{key}' exceeds 127 characters of key or 255 of value");
+        if key.chars().count() > 127 || value.chars().count() > 256 {
+            let message = format!("Tag '{key}' exceeds 127 characters of key or 256 of value");
             return Err(ApiError::invalid(message));
         }
         all.insert(key.to_owned(), value);
@@ -104,7 +104,7 @@ impl World {
         let kind = id.split_once('-').map_or("", |(kind, _)| kind);
         let found = match kind {
             "eni" => {
-                let id = parse_id(id, "InvalidNetworkInterfaceID", "eni")?;
+                let id = parse_id(id, "InvalidNetworkInterfaceId", "eni")?;
                 let eni = self.enis.get_mut(&id);
                 return eni
                     .map(|eni| &mut eni.tags)

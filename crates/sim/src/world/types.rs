@@ -8,7 +8,7 @@ use vpc_model::instance_types::{CardLimits, Hypervisor, InstanceLimits, Instance
 use vpc_model::{InstanceType, Timestamp};
 
 use super::World;
-use super::filter::Facts;
+use super::filter::{Facts, chosen};
 use super::modify::refuse_dry_run;
 use super::page::Paging;
 use super::state::Tags;
@@ -46,18 +46,24 @@ impl World {
         let mut found = Vec::new();
         for (name, limits) in table.iter() {
             let (hypervisor, bare_metal) = kind(limits.hypervisor);
-            let facts = Facts::default()
-                .with("instance-type", [name])
-                .with("bare-metal", [bare_metal])
-                .with("hypervisor", hypervisor)
-                .with("network-info.maximum-network-interfaces", [enis(limits)])
-                .with("network-info.maximum-network-cards", [limits.cards.len()])
-                .with(
-                    "network-info.ipv4-addresses-per-interface",
-                    [limits.ipv4_per_eni],
-                );
+            let facts = || {
+                Facts::default()
+                    .with("instance-type", [name])
+                    .with("bare-metal", [bare_metal])
+                    .with("hypervisor", hypervisor)
+                    .with(
+                        "processor-info.supported-architecture",
+                        [architecture(name)],
+                    )
+                    .with("network-info.maximum-network-interfaces", [enis(limits)])
+                    .with("network-info.maximum-network-cards", [limits.cards.len()])
+                    .with(
+                        "network-info.ipv4-addresses-per-interface",
+                        [limits.ipv4_per_eni],
+                    )
+            };
             let named = names.is_empty() || names.iter().any(|n| n == name.as_str());
-            if facts.meet(&Tags::new(), &request.filters)? && named {
+            if named && chosen(&request.filters, &Tags::new(), facts)? {
                 found.push((name.to_string(), describe(name, limits)));
             }
         }
@@ -82,6 +88,26 @@ fn kind(hypervisor: Hypervisor) -> (Option<&'static str>, bool) {
         Hypervisor::Nitro => (Some("nitro"), false),
         Hypervisor::Xen => (Some("xen"), false),
         Hypervisor::Metal => (None, true),
+    }
+}
+
+/// The processor architecture of a type: by EC2's naming, a `g` among the attributes after the
+/// generation's number means Graviton, that is Arm.
+pub(super) fn architecture(instance_type: &InstanceType) -> &'static str {
+    let name = instance_type.as_str();
+    let family = name.split('.').next().unwrap_or_default();
+    if let Some(generation) = family.strip_prefix("mac") {
+        return match generation {
+            "1" => "x86_64_mac",
+            _ => "arm64_mac",
+        };
+    }
+    let attributes = family.trim_start_matches(|c: char| !c.is_ascii_digit());
+    let attributes = attributes.split('-').next().unwrap_or_default();
+    if family == "a1" || attributes.contains('g') {
+        "arm64"
+    } else {
+        "x86_64"
     }
 }
 
@@ -114,5 +140,30 @@ fn describe(name: &InstanceType, limits: &InstanceLimits) -> InstanceTypeInfo {
             ..Default::default()
         }),
         ..Default::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_a_type_tells_its_architecture() {
+        for (name, expected) in [
+            ("m5.large", "x86_64"),
+            ("g5.xlarge", "x86_64"),
+            ("g5g.xlarge", "arm64"),
+            ("m6g.large", "arm64"),
+            ("c7gn.16xlarge", "arm64"),
+            ("is4gen.medium", "arm64"),
+            ("a1.large", "arm64"),
+            ("u-6tb1.metal", "x86_64"),
+            ("gr6.4xlarge", "x86_64"),
+            ("mac1.metal", "x86_64_mac"),
+            ("mac2-m2.metal", "arm64_mac"),
+        ] {
+            let kind = name.parse().unwrap();
+            assert_eq!(architecture(&kind), expected, "{name}");
+        }
     }
 }
