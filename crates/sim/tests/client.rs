@@ -100,6 +100,10 @@ async fn an_eni_lives_its_life_through_both_clients() {
         2
     );
 
+    let early = client.delete_network_interface(eni.id.clone()).await;
+    let early = early.unwrap_err();
+    assert!(matches!(early.kind, ErrorKind::InUse), "{early}");
+
     let addresses = eni.addresses.clone();
     client
         .unassign_addresses(eni.id.clone(), addresses, assigned.prefixes)

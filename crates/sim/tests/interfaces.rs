@@ -219,15 +219,19 @@ fn a_detach_takes_time_and_until_then_the_eni_cannot_be_deleted() {
     let mut s = setup(slow());
     let eni = s.eni(0);
     let attachment = s.attach(&eni, 1, T0).unwrap();
-    assert_eq!(
-        code(s.delete(&eni, at(5_000))),
-        "InvalidNetworkInterface.InUse"
+    let refused = s.delete(&eni, at(5_000)).unwrap_err();
+    assert_eq!(refused.code, "InvalidParameterValue");
+    assert!(
+        refused.message.ends_with("is currently in use."),
+        "{refused}"
     );
     s.detach(&attachment, at(5_000)).unwrap();
     assert_eq!(code(s.detach(&attachment, at(5_100))), "IncorrectState");
-    assert_eq!(
-        code(s.delete(&eni, at(6_999))),
-        "InvalidNetworkInterface.InUse"
+    let refused = s.delete(&eni, at(6_999)).unwrap_err();
+    assert_eq!(refused.code, "InvalidParameterValue");
+    assert!(
+        refused.message.ends_with("is currently in use."),
+        "{refused}"
     );
     assert_eq!(s.world.fabric().instances[0].enis.len(), 2);
     s.world.advance(at(7_000));

@@ -84,6 +84,9 @@ impl ErrorKind {
             }
             "DryRunOperation" => ErrorKind::DryRun,
             "DependencyViolation" => ErrorKind::InUse,
+            // What EC2 really answers while an ENI is attached or being detached (API reference,
+            // `InvalidNetworkInterface.InUse`); the call has no other value that could be wrong.
+            "InvalidParameterValue" if action == "DeleteNetworkInterface" => ErrorKind::InUse,
             "IncorrectState" | "IncorrectInstanceState" => ErrorKind::WrongState,
             _ if THROTTLED.contains(&bare) => ErrorKind::Throttled,
             _ if SERVER.contains(&bare) => ErrorKind::Server,
@@ -166,6 +169,12 @@ mod tests {
         assert!(matches!(other, ErrorKind::Other { code } if code == "Novelty"));
         let none = ErrorKind::from_code("", 418, "X");
         assert_eq!(none.to_string(), "AWS answered HTTP 418");
+    }
+
+    #[test]
+    fn an_eni_that_cannot_be_deleted_yet_is_in_use() {
+        let kind = ErrorKind::from_code("InvalidParameterValue", 400, "DeleteNetworkInterface");
+        assert!(matches!(kind, ErrorKind::InUse), "{kind}");
     }
 
     #[test]

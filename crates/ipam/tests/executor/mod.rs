@@ -84,6 +84,21 @@ impl Node {
         self.pool.eni(&self.id(device)).unwrap()
     }
 
+    /// An ENI of the pool as metadata shows it.
+    pub(crate) fn as_found(&self, eni: &Eni) -> NewEni {
+        NewEni {
+            id: eni.id.clone(),
+            kind: eni.kind,
+            mac: eni.mac,
+            card: eni.card,
+            device: eni.device,
+            subnet: eni.subnet.clone(),
+            subnet_cidr: eni.subnet_cidr,
+            primary: eni.primary,
+            addresses: eni.addresses().map(|(address, _)| address).collect(),
+        }
+    }
+
     pub(crate) fn apply(&mut self, event: Event) {
         self.pool.apply(event, self.now);
         self.pool.check().unwrap();

@@ -14,7 +14,7 @@ pub(crate) const LAG: Duration = Duration::from_secs(30);
 
 impl World {
     pub(crate) fn restart(&mut self) -> Checked {
-        self.say("restart".to_owned());
+        self.say("restart");
         for call in std::mem::take(&mut self.calls) {
             if let Call::Sent { work, .. } = call
                 && self.chance.one_in(2)
@@ -72,7 +72,7 @@ impl World {
             shown.extend(ghosts);
         }
         for eni in shown {
-            self.say(format!(
+            self.say(&format!(
                 "metadata shows {} with {:?}",
                 eni.id, eni.addresses
             ));

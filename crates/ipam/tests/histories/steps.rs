@@ -36,8 +36,11 @@ impl World {
             None => return Ok(()),
         };
         let first = self.waiting.is_empty() || self.reference.live.contains_key(&key);
-        if !(first && self.attempt(&key)?) && !self.waiting.contains(&key) {
-            self.say(format!("ADD {key}: waits"));
+        if first && self.attempt(&key)? {
+            return Ok(());
+        }
+        if !self.waiting.contains(&key) {
+            self.say(&format!("ADD {key}: waits"));
             self.waiting.push_back(key);
         }
         Ok(())
@@ -67,7 +70,7 @@ impl World {
             let back = u64::from(self.chance.between(1, 4_000));
             let was = self.now.as_millis();
             self.now = vpc_model::Timestamp::from_millis(was - back);
-            self.say("the clock steps back".to_owned());
+            self.say("the clock steps back");
             return Ok(());
         }
         let millis = match self.chance.between(0, 4) {
@@ -106,9 +109,9 @@ impl World {
     pub(crate) fn progress(&mut self, at: usize) {
         let answered = matches!(self.calls[at], Call::Answered { .. });
         if answered {
-            self.answer(at)
+            self.answer(at);
         } else {
-            self.arrive(at)
+            self.arrive(at);
         }
     }
 
@@ -121,7 +124,7 @@ impl World {
             self.record(&Record::CreateEniDone { token });
         }
         for event in events {
-            self.say(format!("{event:?}"));
+            self.say(&format!("{event:?}"));
             self.record_refusal(&event);
             self.pool.apply(event, self.now);
         }
@@ -285,7 +288,7 @@ impl World {
             _ => {
                 let primary = |found: vpc_ipam::NewEni| found.kind == EniKind::Primary;
                 if !self.cloud.describe(&id).is_some_and(primary) {
-                    self.say(format!("{id} vanishes"));
+                    self.say(&format!("{id} vanishes"));
                     self.cloud.delete(&id, self.now);
                     // Until the pool hears of it, it hands out what is no longer there.
                     self.vanished = true;

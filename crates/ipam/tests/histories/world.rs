@@ -129,7 +129,7 @@ impl World {
         world
     }
 
-    pub(crate) fn say(&mut self, what: String) {
+    pub(crate) fn say(&mut self, what: &str) {
         self.log.push(format!("{} {what}", self.now));
     }
 
@@ -173,7 +173,7 @@ impl World {
             let Some(token) = self.record_intent(&action.work) else {
                 continue;
             };
-            self.say(format!("begin {:?}: {}", action.work, action.because));
+            self.say(&format!("begin {:?}: {}", action.work, action.because));
             self.pool.apply(begun(&action.work), self.now);
             let by = self.now + LONGEST_WAY;
             self.calls.push(Call::Sent {
@@ -261,11 +261,11 @@ impl World {
             };
             if !self.record(&Record::Allocate { holder }) {
                 undo(&mut self.pool, &found);
-                self.say(format!("ADD {key}: not recorded"));
+                self.say(&format!("ADD {key}: not recorded"));
                 return Ok(true);
             }
         }
-        self.say(format!("ADD {key}: {} of {:?}", found.address, found.eni));
+        self.say(&format!("ADD {key}: {} of {:?}", found.address, found.eni));
         self.reference.granted(key, found.address)?;
         Ok(true)
     }
@@ -288,7 +288,7 @@ impl World {
         }
         match release(&mut self.pool, key, self.now, self.targets.cooldown) {
             Ok(found) => {
-                self.say(format!("DEL {key}: {}", found.address));
+                self.say(&format!("DEL {key}: {}", found.address));
                 self.reference.released(key, found.address, self.now)?;
                 self.gone_keys.push(key.clone());
                 Ok(())

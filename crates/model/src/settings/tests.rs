@@ -484,7 +484,10 @@ fn prefix_delegation_needs_a_target() {
     assert!(lines.iter().any(|line| line == combination), "{lines:?}");
     for target in ["WARM_PREFIX_TARGET", "WARM_IP_TARGET", "MINIMUM_IP_TARGET"] {
         let lines = mistakes(&[on, ("WARM_PREFIX_TARGET", "0"), (target, "1")]);
-        assert!(!lines.iter().any(|line| line.contains("above 0")), "{lines:?}");
+        assert!(
+            !lines.iter().any(|line| line.contains("above 0")),
+            "{lines:?}"
+        );
     }
     settings(&[("WARM_PREFIX_TARGET", "0")]);
 }

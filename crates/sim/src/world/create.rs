@@ -183,8 +183,8 @@ impl World {
     /// Deletes an ENI that is not attached.
     ///
     /// # Errors
-    /// `InvalidNetworkInterfaceID.NotFound`; `InvalidNetworkInterface.InUse` until a detach has
-    /// ended.
+    /// `InvalidNetworkInterfaceID.NotFound`; `InvalidParameterValue` until a detach has ended. (The
+    /// API reference names `InvalidNetworkInterface.InUse` as well; the service answers this.)
     pub fn delete_network_interface(
         &mut self,
         request: &DeleteNetworkInterfaceRequest,
@@ -194,10 +194,8 @@ impl World {
         refuse_dry_run(request.dry_run)?;
         let id = self.eni_id(request.network_interface_id.as_deref())?;
         if self.eni(&id)?.attachment.is_some() {
-            return Err(ApiError::client(
-                "InvalidNetworkInterface.InUse",
-                format!("Network interface '{id}' is currently in use."),
-            ));
+            let message = format!("Network interface '{id}' is currently in use.");
+            return Err(ApiError::invalid(message));
         }
         self.drop_eni(&id);
         Ok(DeleteNetworkInterfaceResponse {
