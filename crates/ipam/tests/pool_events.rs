@@ -267,7 +267,7 @@ fn what_was_being_given_back_is_not_ours_after_a_restart() {
         pool.apply(Event::EniFound(node.as_found(eni)), node.now);
     }
     assert_eq!(pool.eni(&returned), None);
-    assert_eq!(pool.enis().map(|eni| eni.len()).sum::<u32>(), 1);
+    assert_eq!(pool.enis().map(vpc_ipam::Eni::len).sum::<u32>(), 1);
 }
 
 #[test]
