@@ -43,9 +43,10 @@ if [ "$skips" -gt 0 ]; then
     printf '\nSkipped:\n'
     sed 's/^/  /' "$VPC_TEST_SKIPS"
 fi
-if [ "$status" -ne 0 ] && [ "$failed" -eq 0 ]; then
-    # A crash or a build failure leaves no result line.
-    failed=1
+# A test program that crashed or did not build has no result line.
+targets=$(sed -n 's/^error: \([0-9]*\) targets* failed.*/\1/p' "$work/log")
+if [ "$status" -ne 0 ] && [ "$failed" -lt "${targets:-1}" ]; then
+    failed=${targets:-1}
 fi
 if [ "${CI:-}" = true ] && [ "$skipped" -gt 0 ]; then
     printf '\nIn CI nothing may be skipped.\n'

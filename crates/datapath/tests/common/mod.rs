@@ -56,7 +56,11 @@ impl Namespace {
         command
             .args(["-n", &self.name])
             .args(arguments.split_whitespace());
+        // Whether the other end has come up is the kernel's to tell, and it tells it late on a
+        // busy machine; packets show whether it has.
         run(&mut command)
+            .replace(" linkdown", "")
+            .replace(r#"["linkdown"]"#, "[]")
     }
 
     /// Asks ip(8) inside, in JSON.
