@@ -107,7 +107,25 @@ pub fn add(netns: &Path, plan: &PodPlan) -> Result<PodLinks, Error> {
         host_index: ends.host.index,
     };
     pair.keep(&mut host);
+    let ends = [
+        (&mut namespaces.pod, &plan.container_if),
+        (&mut host, &plan.host_veth),
+    ];
+    for (netlink, link) in ends {
+        await_transmission(netlink, link);
+    }
     Ok(links)
+}
+
+/// Has the kernel finish what it does about a link's carrier. A veth gets its queue by deferred
+/// work (`linkwatch`), which a busy machine may run much later than the answers to our requests;
+/// what the pod sends before is dropped. Asking for the link by name runs that work at once
+/// (`rtnl_getlink` in net/core/rtnetlink.c, since Linux 6.8; before, it changes nothing). The
+/// answer tells nothing new, so that no failure here is one of the ADD.
+fn await_transmission(netlink: &mut Netlink, link: &LinkName) {
+    if let Err(error) = netlink.link(link) {
+        tracing::debug!(%link, %error, "the link's state could not be asked for");
+    }
 }
 
 /// Configures both ends of a pair, and notes in `undo` how to take back what would outlive it.
