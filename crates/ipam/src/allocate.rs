@@ -1,18 +1,21 @@
 //! Which address a pod gets.
 //!
-//! The fullest ENI first, so that the others empty out and can be given back; of two equally full
-//! ones the older, then the one with the lower id. Within it the address that has been free the
-//! longest; of two the lower.
+//! 1. A slot of the kind that the pool's mode asks for, so that those of the other kind empty out.
+//! 2. The fullest ENI, so that the others empty out and can be given back; of two equally full
+//!    ones the older, then the one with the lower id.
+//! 3. Of its prefixes the fullest, for the same reason; of two the lower.
+//! 4. The address that has been free the longest; of two the lower.
+//!
+//! Never one that rests after a release, or that is on its way back to the VPC, or of an ENI that
+//! is excluded.
 
-use std::cmp::Reverse;
-use std::fmt;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use vpc_model::{DeviceIndex, EniId, NetworkCard, PodKey, PodName, RouteTableId, Timestamp};
 
 use crate::ledger::Holder;
-use crate::pool::{AddressState, Eni, EniState, Pool};
+use crate::pool::{AddressState, Pool, SlotKind};
 
 /// An address and where it belongs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +42,7 @@ pub struct Allocation {
 
 /// There is no address to hand out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", self.describe())]
 pub struct AllocateError {
     /// Addresses for pods on the node's ENIs.
     pub total: u32,
@@ -46,37 +50,64 @@ pub struct AllocateError {
     pub allocated: u32,
     /// Of these, the ones in their cooldown.
     pub cooling: u32,
-    /// Of these, the ones on their way back to the VPC, with their ENI or without.
-    pub leaving: u32,
+    /// Of these, the ones of ENIs that new pods get none of, or on their way back to the VPC.
+    pub withheld: u32,
+    /// Addresses that EC2 was asked for and that are not here yet.
+    pub coming: u32,
     /// When the next cooldown ends.
     pub soonest: Option<Timestamp>,
 }
 
-impl fmt::Display for AllocateError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl AllocateError {
+    fn of(pool: &Pool) -> Self {
+        let mut error = Self {
+            total: 0,
+            allocated: 0,
+            cooling: 0,
+            withheld: 0,
+            coming: 0,
+            soonest: pool.next_cooled(),
+        };
+        for eni in pool.enis() {
+            let all = eni.all();
+            error.total += all.total;
+            error.allocated += all.allocated;
+            error.cooling += all.cooling;
+            error.withheld += all.unassigning;
+            if !eni.gives_addresses() {
+                error.withheld += all.free;
+            }
+            for kind in [SlotKind::Address, SlotKind::Prefix] {
+                error.coming += kind.ask(eni.assigning(kind)).addresses();
+            }
+        }
+        for (_, creation) in pool.creations() {
+            error.coming += creation.ask.addresses();
+        }
+        error
+    }
+
+    fn describe(&self) -> String {
+        if self.total == 0 && self.coming == 0 {
+            return "the node has no address for pods".to_owned();
+        }
         let Self {
-            total,
-            allocated,
-            cooling,
-            leaving,
-            soonest,
+            total, allocated, ..
         } = self;
-        if *total == 0 {
-            return f.write_str("the node's ENIs have no addresses for pods yet");
+        let mut text = format!("of the node's {total} addresses pods have {allocated}");
+        for (count, what) in [
+            (self.cooling, "resting after a release"),
+            (self.withheld, "withheld from new pods"),
+            (self.coming, "on the way"),
+        ] {
+            if count > 0 {
+                text.push_str(&format!(", {count} are {what}"));
+            }
         }
-        write!(
-            f,
-            "all {total} addresses of the node are taken ({allocated} by pods, {cooling} resting \
-             after a release"
-        )?;
-        if *leaving > 0 {
-            write!(f, ", {leaving} on their way back to the VPC")?;
+        if let Some(at) = self.soonest {
+            text.push_str(&format!("; the next one is free at {at}"));
         }
-        f.write_str(")")?;
-        if let Some(soonest) = soonest {
-            write!(f, "; the next one is free at {soonest}")?;
-        }
-        Ok(())
+        text
     }
 }
 
@@ -99,22 +130,10 @@ pub fn allocate(
     if let Some(held) = held(pool, key) {
         return Ok(held);
     }
-    let order = |eni: &Eni| (Reverse(eni.allocated()), eni.since);
-    let fullest = pool
-        .enis()
-        .filter(|eni| eni.state == EniState::Ready && eni.free() > 0)
-        .min_by(|one, other| {
-            order(one)
-                .cmp(&order(other))
-                .then_with(|| one.id.cmp(&other.id))
-        });
-    let chosen = fullest.and_then(|eni| {
-        let address = eni.longest_free()?;
-        Some((eni.id.clone(), eni.device, eni.card, eni.table(), address))
-    });
-    let Some((eni, device, card, table, address)) = chosen else {
-        return Err(why_not(pool));
+    let Some((eni, address)) = pool.next_free() else {
+        return Err(AllocateError::of(pool));
     };
+    let (eni, device, card, table) = (eni.id.clone(), eni.device, eni.card, eni.table());
     let holder = Holder {
         key: key.clone(),
         pod: pod.clone(),
@@ -141,7 +160,7 @@ pub fn allocate(
 #[must_use]
 pub fn held(pool: &Pool, key: &PodKey) -> Option<Allocation> {
     if let Some((eni, address)) = pool.holder(key) {
-        let AddressState::Allocated { key, pod, since } = eni.state_of(address)? else {
+        let AddressState::Allocated(tenant) = eni.state_of(address)? else {
             return None;
         };
         return Some(Allocation {
@@ -150,9 +169,9 @@ pub fn held(pool: &Pool, key: &PodKey) -> Option<Allocation> {
             device: eni.device,
             card: eni.card,
             table: eni.table(),
-            key: key.clone(),
-            pod: pod.clone(),
-            since: *since,
+            key: tenant.key.clone(),
+            pod: tenant.pod.clone(),
+            since: tenant.since,
             repeated: true,
         });
     }
@@ -173,6 +192,24 @@ fn from_ledger(holder: Holder) -> Allocation {
     }
 }
 
+/// The names under which an early upstream recorded sandboxes whose CNI names it did not know.
+const OLD_NETWORK: &str = "_migrated-from-cri";
+const OLD_INTERFACE: &str = "unknown";
+
+/// What a sandbox holds, also if it was recorded under the names that an early upstream used for
+/// sandboxes it had taken over from the runtime. What is found says under which key.
+#[must_use]
+pub fn held_for_release(pool: &Pool, key: &PodKey) -> Option<Allocation> {
+    held(pool, key).or_else(|| {
+        let old = PodKey {
+            network: OLD_NETWORK.to_owned(),
+            container_id: key.container_id.clone(),
+            if_name: OLD_INTERFACE.to_owned(),
+        };
+        held(pool, &old)
+    })
+}
+
 /// Takes a sandbox's address into its cooldown.
 ///
 /// # Errors
@@ -183,10 +220,10 @@ pub fn release(
     now: Timestamp,
     cooldown: Duration,
 ) -> Result<Allocation, UnknownPod> {
-    let found = held(pool, key).ok_or_else(|| UnknownPod(key.clone()))?;
+    let found = held_for_release(pool, key).ok_or_else(|| UnknownPod(key.clone()))?;
     let until = now + cooldown;
-    if pool.cool(key, until).is_none() {
-        pool.ledger_mut().release(key, until);
+    if pool.cool(&found.key, until).is_none() {
+        pool.ledger_mut().release(&found.key, until);
     }
     Ok(found)
 }
@@ -194,37 +231,21 @@ pub fn release(
 /// Takes back an allocation that could not be recorded: the address is free again, at once, since
 /// no pod ever had it.
 pub fn undo(pool: &mut Pool, allocation: &Allocation) {
-    if let Some((eni, address)) = pool.cool(&allocation.key, Timestamp::ZERO)
-        && let Some(eni) = pool.eni_mut(&eni)
-    {
-        eni.insert(
-            address,
-            AddressState::Free {
-                since: Timestamp::ZERO,
-            },
-        );
+    pool.take_back(&allocation.key);
+}
+
+impl From<&Allocation> for Holder {
+    fn from(allocation: &Allocation) -> Self {
+        Self {
+            key: allocation.key.clone(),
+            pod: allocation.pod.clone(),
+            address: allocation.address,
+            device: allocation.device,
+            card: allocation.card,
+            since: allocation.since,
+        }
     }
 }
 
-fn why_not(pool: &Pool) -> AllocateError {
-    let mut error = AllocateError {
-        total: 0,
-        allocated: 0,
-        cooling: 0,
-        leaving: 0,
-        soonest: None,
-    };
-    for eni in pool.enis() {
-        error.total += eni.len();
-        error.allocated += eni.allocated();
-        match eni.state {
-            EniState::Ready => {
-                error.cooling += eni.cooling();
-                error.leaving += eni.unassigning();
-                error.soonest = error.soonest.into_iter().chain(eni.next_cooled()).min();
-            }
-            EniState::Returning => error.leaving += eni.len() - eni.allocated(),
-        }
-    }
-    error
-}
+#[cfg(test)]
+mod tests;

@@ -12,9 +12,9 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use vpc_model::{EniId, PodKey, Timestamp};
+use vpc_model::{EniId, Ipv4Prefix, PodKey, Timestamp};
 
-use crate::ledger::{Holder, Ledger};
+use crate::ledger::{Holder, Ledger, Slot};
 
 /// The first line of a journal.
 pub const HEADER: &str = "vpc-cni-journal/1\n";
@@ -48,12 +48,18 @@ pub enum Record {
         /// The end of the cooldown.
         until: Timestamp,
     },
-    /// Addresses are about to be given back; written before EC2 is asked. Instance metadata may
-    /// show them for a while although EC2 has taken them. One that EC2 did not take after all is,
-    /// after a restart, only believed to be there when that time is over, or when a pod got it.
+    /// Slots are about to be given back; written before EC2 is asked. Instance metadata may show
+    /// them for a while although EC2 has taken them. One that EC2 did not take after all is, after
+    /// a restart, only believed to be there when that time is over, or when a pod has it.
     GiveBack {
-        /// Which.
+        /// Of which ENI.
+        eni: EniId,
+        /// Which secondary addresses.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
         addresses: Vec<Ipv4Addr>,
+        /// Which prefixes.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        prefixes: Vec<Ipv4Prefix>,
         /// Until when metadata is not believed about them: [`REMEMBERED`] from now.
         until: Timestamp,
     },
@@ -165,12 +171,18 @@ pub fn compact(ledger: &Ledger, open_creations: &[(String, Timestamp)]) -> Vec<R
     let cooling = ledger
         .cooling()
         .map(|(address, until)| Record::Cooling { address, until });
-    let given_back = ledger
-        .given_back()
-        .map(|(address, until)| Record::GiveBack {
-            addresses: vec![address],
+    let given_back = ledger.given_back().map(|(eni, slot, until)| {
+        let (addresses, prefixes) = match slot {
+            Slot::Address(address) => (vec![address], Vec::new()),
+            Slot::Prefix(prefix) => (Vec::new(), vec![prefix]),
+        };
+        Record::GiveBack {
+            eni: eni.clone(),
+            addresses,
+            prefixes,
             until,
-        });
+        }
+    });
     let returned = ledger.returned().map(|(eni, until)| Record::ReturnEni {
         eni: eni.clone(),
         until,
@@ -194,9 +206,15 @@ fn apply(replay: &mut Replay, record: Record) {
             replay.ledger.release(&key, until);
         }
         Record::Cooling { address, until } => replay.ledger.cool(address, until),
-        Record::GiveBack { addresses, until } => {
-            for address in addresses {
-                replay.ledger.give_back(address, until);
+        Record::GiveBack {
+            eni,
+            addresses,
+            prefixes,
+            until,
+        } => {
+            let singles = addresses.into_iter().map(Slot::Address);
+            for slot in singles.chain(prefixes.into_iter().map(Slot::Prefix)) {
+                replay.ledger.give_back(&eni, slot, until);
             }
         }
         Record::ReturnEni { eni, until } => replay.ledger.return_eni(eni, until),
@@ -302,7 +320,9 @@ mod tests {
                 token: "t1".to_owned(),
             },
             Record::GiveBack {
+                eni: "eni-1".parse().unwrap(),
                 addresses: vec![Ipv4Addr::new(10, 0, 1, 12)],
+                prefixes: vec![Ipv4Prefix::containing(Ipv4Addr::new(10, 0, 1, 32))],
                 until,
             },
             Record::ReturnEni {
@@ -328,7 +348,7 @@ mod tests {
         assert_eq!(replay.torn, 0);
         assert_eq!(replay.ledger.holders().count(), 1);
         assert_eq!(replay.ledger.cooling().count(), 1);
-        assert_eq!(replay.ledger.given_back().count(), 1);
+        assert_eq!(replay.ledger.given_back().count(), 2);
         assert_eq!(replay.ledger.returned().count(), 1);
         assert_eq!(replay.open_creations.len(), 1);
     }

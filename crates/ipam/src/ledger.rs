@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
-use vpc_model::{DeviceIndex, EniId, NetworkCard, PodKey, PodName, Timestamp};
+use vpc_model::{DeviceIndex, EniId, Ipv4Prefix, NetworkCard, PodKey, PodName, Timestamp};
 
 use crate::deadlines::Deadlines;
 
@@ -27,13 +27,22 @@ pub struct Holder {
     pub since: Timestamp,
 }
 
+/// What can be given back by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Slot {
+    /// A secondary address.
+    Address(Ipv4Addr),
+    /// A prefix.
+    Prefix(Ipv4Prefix),
+}
+
 /// Who holds what, and what rests.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ledger {
     holders: BTreeMap<PodKey, Holder>,
     addresses: BTreeMap<Ipv4Addr, PodKey>,
     cooling: Deadlines<Ipv4Addr>,
-    given_back: Deadlines<Ipv4Addr>,
+    given_back: Deadlines<(EniId, Slot)>,
     returned: Deadlines<EniId>,
 }
 
@@ -44,7 +53,6 @@ impl Ledger {
     /// address was then handed out again.)
     pub fn allocate(&mut self, holder: Holder) {
         self.cooling.remove(&holder.address);
-        self.given_back.remove(&holder.address);
         self.take_holder(holder.address);
         if let Some(before) = self.holders.remove(&holder.key) {
             self.addresses.remove(&before.address);
@@ -66,17 +74,17 @@ impl Ledger {
         self.cooling.insert(address, until);
     }
 
-    /// Records that an address goes back to EC2, if EC2 takes it: until then, being seen does not
-    /// make it ours.
-    pub fn give_back(&mut self, address: Ipv4Addr, until: Timestamp) {
-        self.given_back.insert(address, until);
+    /// Records that an ENI's slot goes back to EC2, if EC2 takes it: until then, being seen on
+    /// that ENI does not make it ours.
+    pub fn give_back(&mut self, eni: &EniId, slot: Slot, until: Timestamp) {
+        self.given_back.insert((eni.clone(), slot), until);
     }
 
-    /// What was given back a moment ago, by address, and until when that is remembered.
-    pub fn given_back(&self) -> impl Iterator<Item = (Ipv4Addr, Timestamp)> {
+    /// What was given back a moment ago, by ENI and slot, and until when that is remembered.
+    pub fn given_back(&self) -> impl Iterator<Item = (&EniId, Slot, Timestamp)> {
         self.given_back
             .iter()
-            .map(|(address, until)| (*address, until))
+            .map(|((eni, slot), until)| (eni, *slot, until))
     }
 
     /// Records that an ENI goes back, if EC2 takes it: until then, being seen does not make it ours.
@@ -90,7 +98,7 @@ impl Ledger {
     }
 
     /// The allocations, by key.
-    pub fn holders(&self) -> impl Iterator<Item = &Holder> {
+    pub fn holders(&self) -> impl ExactSizeIterator<Item = &Holder> {
         self.holders.values()
     }
 
@@ -142,9 +150,9 @@ impl Ledger {
         self.cooling.remove(&address)
     }
 
-    /// Whether an address was given back a moment ago.
-    pub(crate) fn was_given_back(&self, address: Ipv4Addr, now: Timestamp) -> bool {
-        self.given_back.lasts(&address, now)
+    /// Whether an ENI's slot was given back a moment ago.
+    pub(crate) fn was_given_back(&self, eni: &EniId, slot: Slot, now: Timestamp) -> bool {
+        self.given_back.lasts(&(eni.clone(), slot), now)
     }
 
     /// Whether an ENI was given back a moment ago.
@@ -164,13 +172,13 @@ impl Ledger {
             .any(|holder| (holder.card, holder.device) == (card, device))
     }
 
-    /// EC2 did not take an address, or gave it again.
-    pub(crate) fn keep(&mut self, address: Ipv4Addr) {
-        self.given_back.remove(&address);
+    /// EC2 did not take an ENI's slot, or gave it again.
+    pub(crate) fn keep(&mut self, eni: &EniId, slot: Slot) {
+        self.given_back.remove(&(eni.clone(), slot));
     }
 
     /// Drops the cooldowns that are over, and what was given back long ago.
-    pub(crate) fn advance(&mut self, now: Timestamp) {
+    pub fn advance(&mut self, now: Timestamp) {
         self.cooling.drop_ended(now);
         self.given_back.drop_ended(now);
         self.returned.drop_ended(now);
@@ -182,5 +190,98 @@ impl Ledger {
             && self.holders.iter().all(|(key, holder)| {
                 holder.key == *key && self.addresses.get(&holder.address) == Some(key)
             })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const UNTIL: Timestamp = Timestamp::from_millis(9_000);
+
+    fn holder(name: &str, last: u8) -> Holder {
+        Holder {
+            key: PodKey {
+                network: "aws-cni".to_owned(),
+                container_id: name.to_owned(),
+                if_name: "eth0".to_owned(),
+            },
+            pod: PodName::default(),
+            address: address(last),
+            device: DeviceIndex(1),
+            card: NetworkCard(0),
+            since: Timestamp::ZERO,
+        }
+    }
+
+    const fn address(last: u8) -> Ipv4Addr {
+        Ipv4Addr::new(10, 0, 0, last)
+    }
+
+    #[test]
+    fn a_release_turns_an_allocation_into_a_cooldown_and_an_allocation_ends_it() {
+        let mut ledger = Ledger::default();
+        ledger.allocate(holder("a", 1));
+        assert_eq!(ledger.holder_of(address(1)), Some(&holder("a", 1)));
+        assert_eq!(
+            ledger.release(&holder("a", 1).key, UNTIL),
+            Some(holder("a", 1))
+        );
+        assert_eq!(ledger.release(&holder("a", 1).key, UNTIL), None);
+        assert_eq!(ledger.cooling().collect::<Vec<_>>(), [(address(1), UNTIL)]);
+        assert_eq!(ledger.rests_until(), Some(UNTIL));
+        ledger.allocate(holder("b", 1));
+        assert_eq!((ledger.cooling().count(), ledger.len()), (0, 1));
+    }
+
+    #[test]
+    fn of_two_records_of_one_address_the_later_one_holds() {
+        let mut ledger = Ledger::default();
+        ledger.allocate(holder("a", 1));
+        ledger.allocate(holder("b", 1));
+        assert_eq!(ledger.holder(&holder("a", 1).key), None);
+        assert_eq!(ledger.holders().count(), 1);
+        assert!(ledger.is_consistent());
+    }
+
+    #[test]
+    fn of_two_records_of_one_key_the_later_one_holds() {
+        let mut ledger = Ledger::default();
+        ledger.allocate(holder("a", 1));
+        ledger.allocate(holder("a", 2));
+        assert_eq!(ledger.holder_of(address(1)), None);
+        assert_eq!(ledger.holder_of(address(2)), Some(&holder("a", 2)));
+        assert!(ledger.is_consistent());
+    }
+
+    #[test]
+    fn what_was_given_back_is_remembered_until_its_time() {
+        let mut ledger = Ledger::default();
+        let eni: EniId = "eni-1".parse().unwrap();
+        let other: EniId = "eni-2".parse().unwrap();
+        let slot = Slot::Prefix(Ipv4Prefix::containing(address(2)));
+        ledger.give_back(&eni, Slot::Address(address(1)), UNTIL);
+        ledger.give_back(&eni, slot, UNTIL);
+        ledger.return_eni(eni.clone(), UNTIL);
+        ledger.keep(&eni, Slot::Address(address(1)));
+        assert_eq!(
+            ledger.given_back().collect::<Vec<_>>(),
+            [(&eni, slot, UNTIL)]
+        );
+        assert!(!ledger.was_given_back(&other, slot, Timestamp::ZERO));
+        assert!(ledger.was_returned(&eni, Timestamp::ZERO));
+        ledger.advance(UNTIL);
+        let left = (ledger.given_back().count(), ledger.returned().count());
+        assert_eq!(left, (0, 0));
+    }
+
+    #[test]
+    fn an_allocation_is_found_by_the_place_of_its_eni() {
+        let mut ledger = Ledger::default();
+        assert!(ledger.is_empty());
+        ledger.allocate(holder("a", 1));
+        assert!(ledger.holds_at(NetworkCard(0), DeviceIndex(1)));
+        assert!(!ledger.holds_at(NetworkCard(1), DeviceIndex(1)));
+        assert!(!ledger.holds_at(NetworkCard(0), DeviceIndex(2)));
     }
 }

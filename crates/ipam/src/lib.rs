@@ -9,18 +9,29 @@
 //!  outcomes ────────┘                     └─▶ held back, and why; when to look again
 //! ```
 
+// So that the tests' cloud in memory, which names this crate, serves unit tests too.
+#[cfg(test)]
+extern crate self as vpc_ipam;
+
 pub mod allocate;
+pub mod checkpoint;
+pub mod classify;
 mod deadlines;
 pub mod journal;
 pub mod ledger;
 pub mod plan;
 pub mod pool;
+pub mod reconcile;
 pub mod snapshot;
+pub mod subnets;
 pub mod targets;
 
 pub use allocate::{AllocateError, Allocation, UnknownPod, allocate, release};
-pub use ledger::{Holder, Ledger};
-pub use plan::{Action, Facts, HeldBack, Plan, Reason, Work, plan};
-pub use pool::{AddressState, CreationId, Eni, EniKind, EniState, Event, NewEni, Pool};
+pub use ledger::{Holder, Ledger, Slot};
+pub use plan::{Action, Facts, HeldBack, Plan, Provisioning, Reason, Work, plan};
+pub use pool::{
+    AddressState, Ask, CreationId, Eni, EniKind, EniState, Event, Mode, NewEni, Pool, Refusal,
+    SlotKind, Slots,
+};
 pub use snapshot::Snapshot;
 pub use targets::{Targets, WarmTarget};

@@ -5,28 +5,35 @@
 //! part that ends unasked ends the daemon, by name.
 
 use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use vpc_aws::ec2;
 use vpc_aws::imds::{self, InstanceIdentity};
-use vpc_ipam::EniKind;
+use vpc_ipam::classify::Exclusion;
+use vpc_ipam::journal::Replay;
 use vpc_ipam::plan::Provisioning;
-use vpc_model::DeviceIndex;
+use vpc_ipam::subnets::Candidate;
 use vpc_model::settings::{self, Settings};
 use vpc_rpc::Health;
 
+use crate::checkpoint_file::{CheckpointFile, CheckpointFileError};
+use crate::clock;
 use crate::eni_life::Cloud;
 use crate::executor::Executor;
 use crate::journal_file::{JournalFile, JournalFileError};
-use crate::learn::{self, LearnError};
+use crate::learn::{self, Attached, LearnError};
 use crate::maintain::{self, KernelState};
-use crate::pool_task::{Ends, Learned, Notice, Patience, PoolHandle, PoolTask, Published};
+use crate::pool_task::{
+    Discovery, Ends, Learned, Notice, Patience, PoolHandle, PoolTask, Published,
+};
 use crate::publish;
 use crate::readiness::Stage;
+use crate::reconcile_task::Reconciler;
 use crate::rpc_service::{NodeAnswer, RpcService};
 
 /// The daemon cannot go on.
@@ -47,6 +54,12 @@ pub enum RunError {
         #[source]
         source: JournalFileError,
     },
+    /// Upstream's checkpoint.
+    #[error("cannot take over from the daemon that ran here before")]
+    Checkpoint(#[from] CheckpointFileError),
+    /// The node's links, by which stale entries of the checkpoint are told from live ones.
+    #[error("cannot list the node's links")]
+    Links(#[source] vpc_datapath::Error),
     /// The socket.
     #[error("cannot serve the plugin")]
     Socket(#[from] vpc_rpc::server::ServeError),
@@ -78,10 +91,12 @@ pub async fn run(settings: Settings) -> Result<(), RunError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(RunError::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(RunError::Signals)?;
     let folder = &settings.state_dir;
-    let (journal, replay) = JournalFile::open(folder).map_err(|source| RunError::Journal {
+    let journal_failed = |source| RunError::Journal {
         folder: folder.clone(),
         source,
-    })?;
+    };
+    let (mut journal, mut replay) = JournalFile::open(folder).map_err(journal_failed)?;
+    let checkpoint = take_over(&settings, &mut journal, &mut replay)?;
     tracing::info!(
         allocated = replay.ledger.holders().count(),
         cooling = replay.ledger.cooling().count(),
@@ -90,11 +105,11 @@ pub async fn run(settings: Settings) -> Result<(), RunError> {
     );
     let past = Past {
         unfinished: !replay.open_creations.is_empty(),
-        any: replay.records > 0,
+        any: replay.records > 0 || !replay.ledger.is_empty(),
         in_use: replay
             .ledger
             .holders()
-            .map(|holder| holder.device)
+            .map(|holder| holder.address)
             .collect(),
     };
     let patience = Patience {
@@ -115,8 +130,10 @@ pub async fn run(settings: Settings) -> Result<(), RunError> {
     };
     let mut parts: JoinSet<End> = JoinSet::new();
     let until = stopping();
+    let at_the_end = Arc::clone(&checkpoint);
     parts.spawn(async move {
-        task.run(until).await;
+        let (ledger, version) = task.run(until).await;
+        lock(&at_the_end).write_or_say(&ledger, version);
         Ok("pool task")
     });
     let Ends {
@@ -126,6 +143,15 @@ pub async fn run(settings: Settings) -> Result<(), RunError> {
         published,
     } = ends;
     maintain::drain(&settings.socket, &handle).await;
+    let allocations = published.allocations.clone();
+    let (for_checkpoint, until) = (handle.clone(), stopping());
+    parts.spawn(async move {
+        tokio::select! {
+            () = publish::checkpoint(checkpoint, for_checkpoint, allocations) => {}
+            () = until => {}
+        }
+        Ok("checkpoint")
+    });
 
     let (health, health_answer) = watch::channel(Health::NotServing {
         reason: "starting".to_owned(),
@@ -202,8 +228,8 @@ struct Past {
     any: bool,
     /// One ended while it created an ENI.
     unfinished: bool,
-    /// Places of the ENIs that pods have addresses of.
-    in_use: BTreeSet<DeviceIndex>,
+    /// The addresses that pods have.
+    in_use: BTreeSet<Ipv4Addr>,
 }
 
 /// Learns the node, tells the pool task, then looks after things until `until`.
@@ -215,15 +241,24 @@ async fn start(
     let work = async {
         let state = learn_node(&settings, &start).await?;
         let releases = maintain::queued_releases(&settings.socket, &start.handle);
-        let mtu = settings.eni_mtu;
         let wired = start.published.wired.clone();
         let kernel = maintain::kernel_state(
             KernelState { host: state.host },
             &state.imds,
             settings.reconcile_interval,
-            move || wired.borrow().iter().map(|eni| eni.wiring(mtu)).collect(),
+            settings.eni_mtu,
+            move || wired.borrow().clone(),
+            &start.handle,
         );
-        tokio::join!(releases, kernel);
+        let reconciler = Reconciler {
+            ec2: state.ec2,
+            imds: &state.imds,
+            pool: start.handle.clone(),
+            attached: state.attached,
+            mtu: settings.eni_mtu,
+            interval: settings.reconcile_interval,
+        };
+        tokio::join!(releases, kernel, reconciler.run(&start.published.look));
         Ok("maintenance")
     };
     tokio::select! {
@@ -235,7 +270,36 @@ async fn start(
 /// What was learned and is still needed.
 struct LearnedState {
     imds: imds::Client,
+    ec2: Arc<ec2::Client>,
     host: vpc_datapath::host::HostFacts,
+    attached: Attached,
+}
+
+/// Takes upstream's checkpoint over, if it is upstream's. What it says is in the journal before
+/// anybody is answered.
+fn take_over(
+    settings: &Settings,
+    journal: &mut JournalFile,
+    replay: &mut Replay,
+) -> Result<Arc<Mutex<CheckpointFile>>, RunError> {
+    let mut checkpoint = CheckpointFile::new(&settings.upstream_checkpoint, &settings.state_dir);
+    let links = vpc_datapath::links::names().map_err(RunError::Links)?;
+    let taken = checkpoint.take_over(&replay.ledger, &links, clock::now(), settings.cooldown)?;
+    if let Some(taken) = taken {
+        let failed = |source| RunError::Journal {
+            folder: settings.state_dir.clone(),
+            source,
+        };
+        journal
+            .compact(&taken.ledger, &replay.open_creations)
+            .map_err(failed)?;
+        tracing::info!(
+            path = %settings.upstream_checkpoint.display(), pods = taken.imported,
+            "took over from upstream's checkpoint"
+        );
+        replay.ledger = taken.ledger;
+    }
+    Ok(Arc::new(Mutex::new(checkpoint)))
 }
 
 async fn learn_node(settings: &Settings, start: &Start) -> Result<LearnedState, RunError> {
@@ -252,9 +316,13 @@ async fn learn_node(settings: &Settings, start: &Start) -> Result<LearnedState, 
         zone = identity.availability_zone, enis = metadata.enis.len(), "this node"
     );
     start.node.send_replace(node_answer(settings, &identity));
-    let targets = learn::targets(settings, &identity.instance_type)?;
+    let (mode, targets, refused) = learn::targets(settings, &identity.instance_type)?;
+    if let Some(refused) = refused {
+        tracing::warn!(instance_type = %identity.instance_type, "{refused}");
+    }
     tracing::info!(
-        warm = ?targets.warm, max_enis = targets.max_enis, per_eni = targets.per_eni, "targets"
+        ?mode, warm = ?targets.warm, max_enis = targets.max_enis, per_eni = targets.per_eni,
+        max_pods = targets.max_pods, "targets"
     );
 
     say(Notice::Stage(Stage::HostNetwork));
@@ -267,28 +335,32 @@ async fn learn_node(settings: &Settings, start: &Start) -> Result<LearnedState, 
         metadata = learn::metadata_with_attached(&*ec2, &imds, metadata).await;
     }
     let (primary, subnet_cidr) = metadata.primary()?;
+    let node_subnet = Candidate {
+        id: primary.subnet.clone(),
+        cidr: subnet_cidr,
+    };
     let node = Arc::new(learn::node_facts(settings, &metadata, primary));
-    let mut enis: Vec<_> = learn::for_pool(primary, EniKind::Primary, subnet_cidr)
-        .into_iter()
-        .collect();
-    let learn::Secondaries { ours, mut foreign } =
-        learn::secondaries(&*ec2, &metadata, settings, &start.past.in_use).await;
-    for eni in ours {
-        match learn::wire(&eni, settings).await {
-            Some(facts) => enis.extend(learn::for_pool(&eni, EniKind::Secondary, facts.subnet)),
-            None => {
-                foreign.insert(eni.device);
-            }
+    let attached = learn::attached_rules(settings, &metadata, &node_subnet);
+    let in_use = &start.past.in_use;
+    let learn::Found { mut enis, foreign } =
+        learn::attached(&*ec2, &metadata, &attached, settings, in_use).await;
+    for eni in &mut enis {
+        if learn::is_ours_to_wire(eni.kind, eni.exclusion.as_ref())
+            && !learn::wire(eni, settings.eni_mtu).await
+        {
+            eni.exclusion = Some(Exclusion::NotWired);
         }
     }
     let provisioning = match settings.provisioning {
         settings::Provisioning::Enabled => Provisioning::Enabled,
-        settings::Provisioning::Disabled | settings::Provisioning::ImdsOnly => {
-            Provisioning::Disabled
-        }
+        settings::Provisioning::Disabled => Provisioning::Disabled,
+        settings::Provisioning::ImdsOnly => Provisioning::ImdsOnly,
     };
     say(Notice::Stage(Stage::Pool));
-    let cloud = Cloud { ec2, node };
+    let cloud = Cloud {
+        ec2: Arc::clone(&ec2),
+        node,
+    };
     if start.past.any && provisioning == Provisioning::Enabled {
         let (cloud, notices) = (cloud.clone(), start.notices.clone());
         tokio::spawn(async move {
@@ -296,15 +368,21 @@ async fn learn_node(settings: &Settings, start: &Start) -> Result<LearnedState, 
             let _ = notices.send(Notice::NoLeftovers);
         });
     }
-    let executor = Executor::new(cloud, subnet_cidr, start.outcomes.clone());
     say(Notice::Learned(Box::new(Learned {
+        mode,
         targets,
         provisioning,
+        discovery: Discovery::new(node_subnet, attached.subnets.clone()),
         enis,
         foreign,
-        executor,
+        executor: Executor::new(cloud, start.outcomes.clone()),
     })));
-    Ok(LearnedState { imds, host })
+    Ok(LearnedState {
+        imds,
+        ec2,
+        host,
+        attached,
+    })
 }
 
 fn node_answer(settings: &Settings, identity: &InstanceIdentity) -> NodeAnswer {
@@ -317,6 +395,13 @@ fn node_answer(settings: &Settings, identity: &InstanceIdentity) -> NodeAnswer {
             .map(|mode| mode.as_str().to_owned())
             .unwrap_or_default(),
     }
+}
+
+fn lock(checkpoint: &Mutex<CheckpointFile>) -> std::sync::MutexGuard<'_, CheckpointFile> {
+    // What is behind the lock is either the old state or the new one: a panic spoils nothing.
+    checkpoint
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 fn variable(name: &str) -> Option<String> {

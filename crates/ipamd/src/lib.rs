@@ -8,10 +8,12 @@
 //!                       │    └─ executor ─▶ eni_life   EC2 calls and the link's wiring
 //!                       ├─ learn             IMDS, host network, attached ENIs; then "learned"
 //!                       ├─ maintain          VPC networks, drift, queued releases; slow
-//!                       └─ publish           health and conflist, from the pool's readiness
+//!                       ├─ reconcile_task    metadata and EC2 against the pool; slow
+//!                       └─ publish           health, conflist, upstream's checkpoint
 //! ```
 
 pub mod atomic_file;
+pub mod checkpoint_file;
 pub mod clock;
 pub mod conflist;
 pub mod daemon;
@@ -24,5 +26,7 @@ pub mod maintain;
 pub mod pool_task;
 pub mod publish;
 pub mod readiness;
+pub mod reconcile_task;
+mod refusal;
 pub mod report;
 pub mod rpc_service;

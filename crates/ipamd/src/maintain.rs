@@ -5,10 +5,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use vpc_aws::imds::Imds;
-use vpc_datapath::eni::EniFacts;
 use vpc_datapath::host::HostFacts;
+use vpc_model::Mtu;
 
-use crate::pool_task::{PoolHandle, ReleaseRefusal};
+use crate::pool_task::{PoolHandle, ReleaseRefusal, WiredEni};
 use crate::report::chain;
 
 /// How often the folder of queued releases is looked at. A DEL that ran into its deadline leaves
@@ -70,12 +70,15 @@ pub struct KernelState {
     pub host: HostFacts,
 }
 
-/// Puts right what is not, every `interval`, for good. `enis` gives the ENIs as they are then.
+/// Puts right what is not, every `interval`, for good. `enis` gives the ENIs as they are then; the
+/// pool is told of those that are wired at last.
 pub async fn kernel_state<I: Imds>(
     mut state: KernelState,
     imds: &I,
     interval: Duration,
-    enis: impl Fn() -> Vec<EniFacts>,
+    mtu: Mtu,
+    enis: impl Fn() -> Vec<WiredEni>,
+    pool: &PoolHandle,
 ) {
     loop {
         tokio::time::sleep(interval).await;
@@ -90,12 +93,17 @@ pub async fn kernel_state<I: Imds>(
             Ok(Err(error)) => tracing::error!(error = chain(&error), "host network"),
             Err(_) => return,
         }
-        for facts in enis() {
-            let mac = facts.mac;
+        for eni in enis() {
+            let facts = eni.wiring(mtu);
             match tokio::task::spawn_blocking(move || vpc_datapath::eni::apply(&facts)).await {
-                Ok(Ok(report)) => report_changes(report.link.as_str(), &report.changed),
+                Ok(Ok(report)) => {
+                    report_changes(report.link.as_str(), &report.changed);
+                    if eni.is_missing {
+                        pool.wired(eni.id).await;
+                    }
+                }
                 Ok(Err(error)) => {
-                    tracing::error!(%mac, error = chain(&error), "an ENI's wiring");
+                    tracing::error!(eni = %eni.id, error = chain(&error), "an ENI's wiring");
                 }
                 Err(_) => return,
             }

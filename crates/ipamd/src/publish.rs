@@ -1,15 +1,46 @@
-//! From the pool's readiness to those outside who ask for it: the health service, and the conflist,
-//! whose presence tells the kubelet that pods can be started.
+//! From the pool to those outside: the health service; the conflist, whose presence tells the
+//! kubelet that pods can be started; upstream's checkpoint, for the day it is rolled back to.
 
 use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::watch;
 use vpc_model::settings::{LogDestination, Settings};
 use vpc_rpc::Health;
 
+use crate::checkpoint_file::CheckpointFile;
 use crate::conflist::{Conflist, PortMapping};
+use crate::pool_task::PoolHandle;
 use crate::readiness::Readiness;
 use crate::report::chain;
+
+/// How long changes of the allocations are gathered before upstream's checkpoint is written.
+const CHECKPOINT_PAUSE: Duration = Duration::from_secs(2);
+
+/// Writes upstream's checkpoint after the allocations have changed, until the pool task is gone.
+pub async fn checkpoint(
+    file: Arc<Mutex<CheckpointFile>>,
+    pool: PoolHandle,
+    mut allocations: watch::Receiver<u64>,
+) {
+    loop {
+        let Some((ledger, version)) = pool.allocations().await else {
+            return;
+        };
+        let file = Arc::clone(&file);
+        let written = tokio::task::spawn_blocking(move || {
+            // What is behind the lock is the old state or the new one: a panic spoils nothing.
+            let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
+            file.write_or_say(&ledger, version);
+        });
+        if written.await.is_err() || allocations.changed().await.is_err() {
+            return;
+        }
+        tokio::time::sleep(CHECKPOINT_PAUSE).await;
+        allocations.mark_unchanged();
+    }
+}
 
 /// Keeps `health` as the pool's readiness says, until the pool task is gone.
 pub async fn health(mut readiness: watch::Receiver<Readiness>, health: watch::Sender<Health>) {
@@ -56,7 +87,7 @@ pub async fn conflist(
                 }
                 Err(error) => tracing::error!(error = chain(&error), "conflist"),
             }
-            tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+            tokio::time::sleep(Duration::from_secs(5)).await;
         }
     };
     tokio::select! {

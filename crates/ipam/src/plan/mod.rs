@@ -1,29 +1,51 @@
-//! The only place that decides to create an ENI, to assign or unassign addresses, or to give an
-//! ENI back. Everything is decided at once: the whole shortfall in one plan, in which what is
-//! already under way counts as if it were there.
+//! The only place that decides to create an ENI, to assign or unassign slots, or to give an ENI
+//! back. Everything is decided at once: the whole shortfall in one plan, in which what is already
+//! under way counts as if it were there.
 //!
-//! An executed plan leaves nothing to plan: what is given back is only ever more than what would
-//! be asked for again.
+//! ```text
+//!  Standing (what there is) ─┐
+//!  Targets, Facts ───────────┼─▶ need ─▶ short? ─ yes ─▶ grow:   ENIs with room, then new ENIs
+//!                            │                └─ no ──▶ shrink: whole ENIs, then single slots
+//!                            └─ what is not done is held back, with the reason
+//! ```
+//!
+//! An executed plan leaves nothing to plan: something is given back only if what is left would not
+//! be asked for again. A plan therefore never undoes another. (Where EC2 refuses, the next plan
+//! asks elsewhere, or for less; and where single addresses go to make room for a prefix, it asks
+//! for the prefix.)
 
 mod grow;
+mod need;
+mod reason;
 mod shrink;
+mod standing;
 
 use std::collections::BTreeSet;
-use std::net::Ipv4Addr;
 
 use serde::Serialize;
-use vpc_model::{DeviceIndex, EniId, Timestamp};
+use vpc_model::{DeviceIndex, EniId, NetworkCard, Timestamp};
 
-use crate::pool::{CreationId, EniState, Pool};
-use crate::targets::{Targets, WarmTarget};
+pub use reason::{HeldBack, Reason};
+
+use crate::pool::{Ask, CreationId, Event, Mode, Pool, Slots};
+use crate::subnets::Candidate;
+use crate::targets::Targets;
+use need::Need;
+use standing::{Counted, Standing};
 
 /// What the pool cannot know by itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {
-    /// Sandboxes that want an address and have none: ADDs that wait.
+    /// Sandboxes that want an address and have none: ADDs that wait, and pods that are bound to
+    /// the node and not added yet.
     pub demand: u32,
     /// Whether EC2 may be changed at all.
     pub provisioning: Provisioning,
+    /// The subnets for new ENIs, the best first ([`crate::subnets::candidates`]).
+    pub subnets: Vec<Candidate>,
+    /// Places on the instance that are kept for ENIs that others attach: one for the trunk, while
+    /// security groups for pods are on and there is none.
+    pub reserved_enis: u32,
 }
 
 /// Whether the node's resources in EC2 are ours to change.
@@ -31,8 +53,13 @@ pub struct Facts {
 pub enum Provisioning {
     /// They are.
     Enabled,
-    /// They are not: the pool lives off what is there.
+    /// The node is cordoned: nothing more is asked for and no ENI is given back. Unused slots are
+    /// (upstream's rule, unless `AWS_MANAGE_ENIS_NON_SCHEDULABLE`).
+    Cordoned,
+    /// They are not (`DISABLE_NETWORK_RESOURCE_PROVISIONING`): the pool lives off what is there.
     Disabled,
+    /// They are not, nor is EC2 asked anything (`ENABLE_IMDS_ONLY_MODE`).
+    ImdsOnly,
 }
 
 /// One act, and why.
@@ -47,135 +74,69 @@ pub struct Action {
 /// What to do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub enum Work {
-    /// Create an ENI with that many addresses for pods and attach it there.
+    /// Create an ENI with these slots for pods and attach it there.
     Create {
         /// The creation's number.
         creation: CreationId,
-        /// Where.
+        /// On which network card.
+        card: NetworkCard,
+        /// Where on that card.
         device: DeviceIndex,
-        /// How many addresses for pods.
-        addresses: u32,
+        /// In which subnet.
+        subnet: Candidate,
+        /// With which slots.
+        ask: Ask,
     },
-    /// Ask EC2 for more addresses on an ENI.
+    /// Ask EC2 for more slots on an ENI.
     Assign {
         /// Which.
         eni: EniId,
-        /// How many.
-        count: u32,
+        /// What.
+        ask: Ask,
     },
-    /// Give free addresses back.
+    /// Give unused slots back.
     Unassign {
         /// Of which ENI.
         eni: EniId,
         /// Which.
-        addresses: Vec<Ipv4Addr>,
+        slots: Slots,
     },
-    /// Give an ENI back that no pod uses.
+    /// Give an ENI back that no pod uses: detach and delete it.
     Return {
         /// Which.
         eni: EniId,
     },
 }
 
-/// Why something is done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, thiserror::Error)]
-pub enum Reason {
-    /// Too few free addresses.
-    #[error("{free} free addresses for {demand} waiting pods and a warm target of {target}")]
-    BelowTarget {
-        /// Free addresses, those under way included.
-        free: u32,
-        /// Free addresses wanted.
-        target: u32,
-        /// ADDs that wait.
-        demand: u32,
-    },
-    /// Fewer addresses than the minimum.
-    #[error("{total} addresses in all, the minimum is {minimum}")]
-    BelowMinimum {
-        /// Addresses in all, those under way included.
-        total: u32,
-        /// `MINIMUM_IP_TARGET`.
-        minimum: u32,
-    },
-    /// More free addresses than wanted.
-    #[error("{free} free addresses, {target} are wanted")]
-    AboveTarget {
-        /// Free addresses.
-        free: u32,
-        /// Free addresses wanted.
-        target: u32,
-    },
-}
-
-/// Something that was not done, and why.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
-pub enum HeldBack {
-    /// The node has all the ENIs it may have, and they are full.
-    #[error("the node has all {max_enis} ENIs it may have, and each all its addresses")]
-    NoRoom {
-        /// How many it may have.
-        max_enis: u32,
-    },
-    /// EC2 refused a moment ago.
-    #[error("EC2 refused: {reason}; next try at {until}")]
-    BackOff {
-        /// What it said.
-        reason: String,
-        /// When it is asked again.
-        until: Timestamp,
-    },
-    /// The node runs no more pods than this.
-    #[error("the node already has as many addresses as it may run pods ({max_pods})")]
-    MaxPods {
-        /// The cap.
-        max_pods: u32,
-    },
-    /// EC2 may not be changed.
-    #[error("DISABLE_NETWORK_RESOURCE_PROVISIONING is set: ipamd asks EC2 for nothing")]
-    ProvisioningDisabled,
-    /// An excess is not given back yet.
-    #[error("an excess is given back when it has lasted until {until}")]
-    ReturnDelay {
-        /// When.
-        until: Timestamp,
-    },
-    /// EC2 did not take something back a moment ago.
-    #[error("EC2 did not take back what is not needed: {reason}; next try at {until}")]
-    NotTaken {
-        /// What it said.
-        reason: String,
-        /// When it is asked again.
-        until: Timestamp,
-    },
-    /// The record of allocations outranks what an ENI is seen to have.
-    #[error(
-        "{eni} looks unused, but the journal knows a pod with an address of it that instance \
-         metadata does not show; it is given back when that pod is gone"
-    )]
-    HeldUnseen {
-        /// Which.
-        eni: EniId,
-    },
-    /// An address rests that no ENI is seen to have.
-    #[error(
-        "{eni} is unused, but may have an address that was released and that instance metadata \
-         does not show; no ENI is given back until it has rested, at {until}"
-    )]
-    RestingUnseen {
-        /// Which.
-        eni: EniId,
-        /// When.
-        until: Timestamp,
-    },
-    /// An unused ENI is too young to be given back.
-    #[error("{eni} is unused; it is given back when it is old enough, at {until}")]
-    TooYoung {
-        /// Which.
-        eni: EniId,
-        /// When.
-        until: Timestamp,
-    },
+impl Work {
+    /// The event that says that this was begun. To be applied before it is carried out, so that
+    /// the next plan knows.
+    #[must_use]
+    pub fn begun(&self) -> Event {
+        match self {
+            Work::Create {
+                creation,
+                card: _,
+                device,
+                subnet,
+                ask,
+            } => Event::CreationBegun {
+                creation: *creation,
+                device: *device,
+                subnet: subnet.id.clone(),
+                ask: *ask,
+            },
+            Work::Assign { eni, ask } => Event::AssignBegun {
+                eni: eni.clone(),
+                ask: *ask,
+            },
+            Work::Unassign { eni, slots } => Event::UnassignBegun {
+                eni: eni.clone(),
+                slots: slots.clone(),
+            },
+            Work::Return { eni } => Event::ReturnBegun { eni: eni.clone() },
+        }
+    }
 }
 
 /// What to do, what not to do, and when to look again.
@@ -192,122 +153,69 @@ pub struct Plan {
 }
 
 impl Plan {
-    fn hold(&mut self, held: HeldBack, until: Option<Timestamp>) {
-        if let Some(until) = until {
+    fn hold(&mut self, held: HeldBack) {
+        if let Some(until) = held.until() {
             self.wake_at = Some(self.wake_at.map_or(until, |at| at.min(until)));
         }
-        self.held_back.push(held);
-    }
-}
-
-/// Where the pool stands, with what is under way counted as there.
-#[derive(Debug, Clone, Copy)]
-struct Standing {
-    /// Free addresses of ENIs that stay, and those under way.
-    free: u32,
-    /// Addresses of ENIs that stay, without those on their way out, and those under way.
-    total: u32,
-    /// ENIs on the instance, also those that are leaving, or are not the pool's, and those that
-    /// are being created.
-    enis: u32,
-    /// Whether anything is under way.
-    growing: bool,
-}
-
-impl Standing {
-    fn of(pool: &Pool) -> Self {
-        let foreign = u32::try_from(pool.foreign().len()).unwrap_or(u32::MAX);
-        let mut standing = Self {
-            free: 0,
-            total: 0,
-            enis: foreign,
-            growing: false,
-        };
-        for eni in pool.enis() {
-            standing.enis += 1;
-            if eni.state == EniState::Ready {
-                standing.expect(eni.assigning);
-                standing.free += eni.free();
-                standing.total += eni.len() - eni.unassigning();
-            }
+        if !self.held_back.contains(&held) {
+            self.held_back.push(held);
         }
-        for (_, creation) in pool.creations() {
-            standing.enis += 1;
-            standing.expect(creation.addresses);
-            standing.growing = true;
-        }
-        standing
-    }
-
-    /// Counts addresses that are under way.
-    fn expect(&mut self, addresses: u32) {
-        self.free = self.free.saturating_add(addresses);
-        self.total = self.total.saturating_add(addresses);
-        self.growing |= addresses > 0;
     }
 }
 
-/// What is decided upon.
+/// All that a plan follows from.
 #[derive(Debug, Clone, Copy)]
-struct Situation<'a> {
+struct Context<'a> {
     pool: &'a Pool,
     targets: &'a Targets,
     facts: &'a Facts,
-    standing: Standing,
     now: Timestamp,
+}
+
+impl Context<'_> {
+    /// Whether single addresses take the place of prefixes for the time being.
+    fn falls_back(&self) -> bool {
+        self.pool.mode() == Mode::Prefixes && self.pool.refusals().no_blocks(self.now)
+    }
+
+    /// Places on the pool's card that no ENI has, lowest first. EC2 knows devices 0 to 99. Where
+    /// the journal knows a pod with an address that no ENI is seen to have, there may be an ENI
+    /// that metadata does not show.
+    fn free_devices(&self) -> impl Iterator<Item = DeviceIndex> {
+        let taken: BTreeSet<u8> = self
+            .pool
+            .enis()
+            .map(|eni| eni.device.0)
+            .chain(self.pool.creations().map(|(_, begun)| begun.device.0))
+            .chain(self.pool.ledger().holders().map(|holder| holder.device.0))
+            .chain(self.pool.foreign().iter().map(|device| device.0))
+            .collect();
+        (1..=99)
+            .filter(move |device| !taken.contains(device))
+            .map(DeviceIndex)
+    }
 }
 
 /// Decides what to do now.
 #[must_use]
 pub fn plan(pool: &Pool, targets: &Targets, facts: &Facts, now: Timestamp) -> Plan {
-    let mut plan = Plan::default();
-    let at = Situation {
+    let context = Context {
         pool,
         targets,
         facts,
-        standing: Standing::of(pool),
         now,
     };
-    if let Some(shortfall) = grow::shortfall(&at) {
-        grow::grow(&at, shortfall, &mut plan);
-    } else if facts.provisioning == Provisioning::Enabled {
-        shrink::shrink(&at, &mut plan);
+    let mut plan = Plan::default();
+    let standing = Standing::of(pool, Counted::of_mode(pool.mode()));
+    let need = Need::of(&context, &standing);
+    match &need {
+        Some(need) => grow::grow(&context, &standing, need, &mut plan),
+        None => {
+            if let Some(max_pods) = need::capped_by_max_pods(&context, &standing) {
+                plan.hold(HeldBack::MaxPods { max_pods });
+            }
+        }
     }
+    shrink::shrink(&context, &standing, need.as_ref(), &mut plan);
     plan
-}
-
-impl Situation<'_> {
-    /// Free addresses that are to be there beyond those that waiting pods take. With whole ENIs as
-    /// the target at least one: an empty pool is useless even where nothing is to be kept warm
-    /// (upstream: with WARM_ENI_TARGET=0 the pool is too low when nothing is free).
-    fn warm_addresses(&self) -> u32 {
-        match self.targets.warm {
-            WarmTarget::Enis(enis) => enis.saturating_mul(self.targets.per_eni).max(1),
-            WarmTarget::Ips { warm, .. } => warm,
-        }
-    }
-
-    /// Addresses that are to be there in all.
-    fn minimum(&self) -> u32 {
-        match self.targets.warm {
-            WarmTarget::Enis(_) => 0,
-            WarmTarget::Ips { minimum, .. } => minimum,
-        }
-    }
-
-    /// Places on the instance that no ENI has, lowest first. Where the journal knows a pod with an
-    /// address that no ENI is seen to have, there may be an ENI that metadata does not show.
-    fn free_devices(&self) -> impl Iterator<Item = DeviceIndex> + use<> {
-        let pool = self.pool;
-        let taken: BTreeSet<DeviceIndex> = pool
-            .enis()
-            .map(|eni| eni.device)
-            .chain(pool.creations().map(|(_, creation)| creation.device))
-            .chain(pool.ledger().holders().map(|holder| holder.device))
-            .chain(pool.foreign().iter().copied())
-            .collect();
-        (1..=u8::MAX)
-            .map(DeviceIndex)
-            .filter(move |device| !taken.contains(device))
-    }
 }

@@ -1,21 +1,18 @@
 //! How each event changes the pool.
 
 use std::net::Ipv4Addr;
-use std::time::Duration;
 
-use vpc_model::{EniId, Timestamp};
+use vpc_model::{EniId, Ipv4Prefix, SubnetId, Timestamp};
 
-use super::{AddressState, BackOff, Creation, Eni, EniState, Event, NewEni, Pool};
-use crate::journal::REMEMBERED;
-use crate::ledger::Holder;
+use super::address::AddressState;
+use super::ask::{Ask, Slots};
+use super::back_off::Scope;
+use super::eni::{Eni, NewEni};
+use super::event::{CreationId, Event, Refusal};
+use super::{Creation, Pool};
+use crate::ledger::Slot;
 
-/// The pause after the first refusal; it doubles up to [`LONGEST_PAUSE`].
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-
-/// Upstream pauses two minutes when a subnet is out of addresses.
-const LONGEST_PAUSE: Duration = Duration::from_secs(120);
-
-/// What says that an ENI has an address.
+/// What says that an ENI has a slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Source {
     /// EC2's answer to the request for it.
@@ -37,279 +34,291 @@ impl Pool {
             Event::CreationBegun {
                 creation,
                 device,
-                addresses,
+                subnet,
+                ask,
             } => {
                 self.next_creation = self.next_creation.max(creation.0.saturating_add(1));
-                self.creations.insert(
-                    creation,
-                    Creation {
-                        device,
-                        addresses,
-                        since: now,
-                    },
-                );
+                let begun = Creation {
+                    device,
+                    subnet,
+                    ask,
+                    eni: None,
+                    since: now,
+                };
+                self.creations.insert(creation, begun);
+            }
+            Event::CreationAttaching { creation, eni } => {
+                if let Some(begun) = self.creations.get_mut(&creation) {
+                    begun.eni = Some(eni);
+                }
             }
             Event::Created { creation, eni } => {
                 if let Some(begun) = self.creations.remove(&creation) {
-                    self.note_given(begun.addresses, &eni.addresses, now);
+                    self.back_offs.lift(&Scope::Creations);
+                    self.note_given(&begun.subnet, begun.ask, &eni.slots, now);
                 }
                 self.add_eni(eni, Source::Given, now);
             }
-            Event::CreationFailed { creation, reason } => {
-                if self.creations.remove(&creation).is_some() {
-                    self.back_off = Some(pause(self.back_off.take(), reason, now));
-                }
-            }
-            Event::AssignBegun { eni, count } => {
-                if let Some(eni) = self.enis.get_mut(&eni) {
-                    eni.assigning = eni.assigning.saturating_add(count);
-                }
-            }
-            Event::Assigned {
-                eni,
-                asked,
-                addresses,
-            } => {
-                if self.no_longer_assigning(&eni, asked) {
-                    self.note_given(asked, &addresses, now);
-                    self.add_addresses(&eni, addresses, Source::Given, now);
-                }
-            }
-            Event::AddressesFound { eni, addresses } => {
-                self.add_addresses(&eni, addresses, Source::Seen, now);
-            }
-            Event::AssignFailed { eni, asked, reason } => {
-                if self.no_longer_assigning(&eni, asked) {
-                    self.back_off = Some(pause(self.back_off.take(), reason, now));
-                }
-            }
-            Event::UnassignBegun { eni, addresses } => {
-                let begun = self.change(&eni, &addresses, |state| {
-                    matches!(state, AddressState::Free { .. }).then_some(AddressState::Unassigning)
-                });
-                for address in begun {
-                    self.ledger.give_back(address, now + REMEMBERED);
-                }
-            }
-            Event::Unassigned { eni, addresses } => self.remove_addresses(&eni, &addresses, now),
-            Event::UnassignFailed {
-                eni,
-                addresses,
+            Event::CreationFailed {
+                creation,
+                refusal,
                 reason,
+            } => self.creation_failed(creation, refusal, reason, now),
+            Event::AssignBegun { eni, ask } => {
+                self.with_eni(&eni, |eni| eni.begin_assign(ask));
+            }
+            Event::Assigned { eni, ask, slots } => self.assigned(&eni, ask, slots, now),
+            Event::AssignFailed {
+                eni,
+                ask,
+                refusal,
+                reason,
+            } => self.assign_failed(&eni, ask, (refusal, reason), now),
+            Event::SlotsFound { eni, slots } => self.add_slots(&eni, slots, Source::Seen, now),
+            Event::SlotsLost { eni, slots } => self.lose_slots(&eni, &slots, now),
+            Event::UnassignBegun { eni, slots } => self.unassign_begun(&eni, &slots, now),
+            Event::Unassigned { eni, slots } => self.unassigned(&eni, &slots, now),
+            Event::UnassignFailed { eni, slots, reason } => {
+                self.unassign_failed(&eni, &slots, reason, now);
+            }
+            Event::ReturnBegun { eni } => self.return_begun(&eni, now),
+            Event::Returned { eni } => self.returned(&eni, now),
+            Event::ReturnFailed { eni, reason } => self.return_failed(&eni, reason, now),
+            Event::EniLost { eni } => self.remove_eni(&eni, now),
+            Event::Reclassified {
+                eni,
+                kind,
+                exclusion,
             } => {
-                let kept = self.change(&eni, &addresses, |state| {
-                    (*state == AddressState::Unassigning)
-                        .then_some(AddressState::Free { since: now })
+                self.with_eni(&eni, |eni| {
+                    eni.kind = kind;
+                    eni.exclusion = exclusion;
                 });
-                for address in kept {
-                    self.ledger.keep(address);
-                }
-                if self.enis.contains_key(&eni) {
-                    self.not_taken = Some(pause(self.not_taken.take(), reason, now));
-                }
-            }
-            Event::ReturnBegun { eni } => {
-                if let Some(leaving) = self.enis.get_mut(&eni) {
-                    leaving.state = EniState::Returning;
-                    self.ledger.return_eni(eni, now + REMEMBERED);
-                }
-            }
-            Event::Returned { eni } => self.remove_eni(&eni, now),
-            Event::ReturnFailed { eni, reason } => {
-                if let Some(kept) = self.enis.get_mut(&eni) {
-                    kept.state = EniState::Ready;
-                    self.ledger.keep_eni(&eni);
-                    self.not_taken = Some(pause(self.not_taken.take(), reason, now));
-                }
             }
         }
+    }
+
+    fn creation_failed(
+        &mut self,
+        creation: CreationId,
+        refusal: Refusal,
+        reason: String,
+        now: Timestamp,
+    ) {
+        let Some(begun) = self.creations.remove(&creation) else {
+            return;
+        };
+        let scope = refusal.scope(&begun.subnet, None, begun.ask.kind());
+        self.back_offs
+            .refused(scope, begun.ask.slots(), reason, now);
     }
 
     /// Whether an ENI that is seen is there and wired.
     fn is_to_be_believed(&self, new: &NewEni, now: Timestamp) -> bool {
-        let being_made = self
+        let is_being_made = self
             .creations
             .values()
-            .any(|creation| creation.device == new.device);
-        !being_made && !self.ledger.was_returned(&new.id, now)
+            .any(|begun| (self.card, begun.device) == (new.card, new.device));
+        !is_being_made && !self.ledger.was_returned(&new.id, now)
     }
 
-    /// EC2 gave addresses: it is asked again at once, unless it gave fewer than asked for.
-    fn note_given(&mut self, asked: u32, addresses: &[Ipv4Addr], now: Timestamp) {
-        if !addresses.is_empty() || asked == 0 {
-            self.back_off = None;
-        }
-        let given = addresses.len();
-        if u32::try_from(given).is_ok_and(|given| given < asked) {
-            let reason = format!("it gave {given} of the {asked} addresses asked for");
-            self.back_off = Some(pause(self.back_off.take(), reason, now));
+    fn assigned(&mut self, id: &EniId, ask: Ask, slots: Slots, now: Timestamp) {
+        let subnet = self.with_eni(id, |eni| {
+            eni.end_assign(ask);
+            eni.changed_at = now;
+            eni.subnet.clone()
+        });
+        if let Some(subnet) = subnet {
+            self.back_offs.lift(&Scope::Eni(id.clone()));
+            self.note_given(&subnet, ask, &slots, now);
+            self.add_slots(id, slots, Source::Given, now);
         }
     }
 
-    /// Ends the wait for addresses; whether the pool knows the ENI.
-    fn no_longer_assigning(&mut self, eni: &EniId, count: u32) -> bool {
-        let eni = self.enis.get_mut(eni);
-        let known = eni.is_some();
-        if let Some(eni) = eni {
-            eni.assigning = eni.assigning.saturating_sub(count);
+    /// EC2 gave slots: it is asked again at once, unless it gave fewer than asked for.
+    fn note_given(&mut self, subnet: &SubnetId, ask: Ask, slots: &Slots, now: Timestamp) {
+        let given = slots.count(ask.kind());
+        let asked = ask.slots();
+        if given < asked {
+            let scope = Refusal::SubnetFull.scope(subnet, None, ask.kind());
+            let reason = format!("it gave {given} of {ask} that were asked for");
+            self.back_offs.refused(scope, 1, reason, now);
+        } else {
+            self.back_offs.granted(subnet, ask, now);
         }
-        known
     }
 
-    /// Changes the state of those addresses for which `to` names another one; returns them.
-    fn change(
+    fn assign_failed(
         &mut self,
-        eni: &EniId,
-        addresses: &[Ipv4Addr],
-        to: impl Fn(&AddressState) -> Option<AddressState>,
-    ) -> Vec<Ipv4Addr> {
-        let Some(eni) = self.enis.get_mut(eni) else {
-            return Vec::new();
-        };
-        let mut changed = Vec::new();
-        for address in addresses {
-            if let Some(state) = eni.state_of(*address).and_then(&to) {
-                eni.insert(*address, state);
-                changed.push(*address);
-            }
+        id: &EniId,
+        ask: Ask,
+        (refusal, reason): (Refusal, String),
+        now: Timestamp,
+    ) {
+        let subnet: Option<SubnetId> = self.with_eni(id, |eni| {
+            eni.end_assign(ask);
+            eni.subnet.clone()
+        });
+        if let Some(subnet) = subnet {
+            let scope = refusal.scope(&subnet, Some(id), ask.kind());
+            self.back_offs.refused(scope, ask.slots(), reason, now);
         }
-        changed
     }
 
     fn add_eni(&mut self, new: NewEni, source: Source, now: Timestamp) {
-        let (id, addresses) = (new.id.clone(), new.addresses.clone());
-        if !self.enis.contains_key(&id) {
-            let bare = NewEni {
-                addresses: Vec::new(),
-                ..new
-            };
-            self.enis.insert(id.clone(), Eni::new(bare, now));
+        let (id, slots) = (new.id.clone(), new.slots.clone());
+        if self.enis.contains_key(&id) {
+            self.with_eni(&id, |eni| {
+                eni.kind = new.kind;
+                eni.exclusion = new.exclusion;
+                eni.card = new.card;
+                eni.device = new.device;
+            });
+        } else {
+            self.ledger.keep_eni(&id);
+            self.make_place(&new, now);
+            self.enis.insert(id.clone(), Eni::new(new, now));
         }
-        self.add_addresses(&id, addresses, source, now);
+        self.add_slots(&id, slots, source, now);
     }
 
-    /// Addresses come to an ENI. One that the journal knows takes the state it has there.
-    fn add_addresses(
-        &mut self,
-        id: &EniId,
-        addresses: Vec<Ipv4Addr>,
-        source: Source,
-        now: Timestamp,
-    ) {
+    /// Two ENIs cannot be at one place: where one was found, whatever was there is gone.
+    fn make_place(&mut self, new: &NewEni, now: Timestamp) {
+        let place = (new.card, new.device);
+        let before = self
+            .enis
+            .values()
+            .find(|eni| (eni.card, eni.device) == place);
+        if let Some(gone) = before.map(|eni| eni.id.clone()) {
+            self.remove_eni(&gone, now);
+        }
+    }
+
+    /// Slots come to an ENI. An address that the journal knows takes the state it has there.
+    ///
+    /// What EC2 has just given was taken from wherever the pool believes it to be. What is only
+    /// seen stays where the pool has it, and what was given back a moment ago stays away.
+    fn add_slots(&mut self, id: &EniId, slots: Slots, source: Source, now: Timestamp) {
         if !self.enis.contains_key(id) {
             return;
         }
-        for address in addresses {
+        for prefix in slots.prefixes {
             let comes = match source {
-                Source::Given => self.leaves_its_owner(address),
+                Source::Given => self.prefix_leaves_its_owner(id, prefix, now),
                 Source::Seen => {
-                    !self.owners.contains_key(&address) && !self.ledger.was_given_back(address, now)
+                    !self.prefix_owners.contains_key(&prefix)
+                        && !self.is_old_news(id, Slot::Prefix(prefix), now)
                 }
             };
-            if !comes {
-                continue;
-            }
-            self.ledger.keep(address);
-            self.owners.insert(address, id.clone());
-            if let Some(holder) = self.ledger.take_holder(address) {
-                self.hold(id, address, holder);
-                continue;
-            }
-            let cooling = self
-                .ledger
-                .take_cooling(address)
-                .filter(|until| *until > now);
-            if let Some(eni) = self.enis.get_mut(id) {
-                let free = AddressState::Free { since: now };
-                let state = cooling.map_or(free, |until| AddressState::Cooling { until });
-                eni.insert(address, state);
+            if comes {
+                self.add_prefix(id, prefix, now);
             }
         }
-    }
-
-    /// EC2 gave an address that an ENI of the pool has had so far: it has it no longer. Returns
-    /// whether it can go to where EC2 gave it: not while a pod has it.
-    fn leaves_its_owner(&mut self, address: Ipv4Addr) -> bool {
-        let Some(eni) = self
-            .owners
-            .get(&address)
-            .and_then(|owner| self.enis.get_mut(owner))
-        else {
-            return true;
-        };
-        match eni.state_of(address) {
-            Some(AddressState::Allocated { .. }) => return false,
-            Some(AddressState::Cooling { until }) => self.ledger.cool(address, *until),
-            Some(AddressState::Free { .. } | AddressState::Unassigning) | None => {}
-        }
-        eni.take_out(address);
-        self.owners.remove(&address);
-        true
-    }
-
-    fn remove_addresses(&mut self, id: &EniId, addresses: &[Ipv4Addr], now: Timestamp) {
-        let Some(eni) = self.enis.get_mut(id) else {
-            return;
-        };
-        for address in addresses {
-            if eni.state_of(*address) == Some(&AddressState::Unassigning) {
-                eni.take_out(*address);
-                self.owners.remove(address);
-                self.ledger.give_back(*address, now + REMEMBERED);
-                self.not_taken = None;
-            }
-        }
-    }
-
-    /// An ENI is gone. What the journal must not forget goes back to the ledger: allocations,
-    /// whatever the world says, and cooldowns.
-    fn remove_eni(&mut self, id: &EniId, now: Timestamp) {
-        let Some(eni) = self.enis.remove(id) else {
-            return;
-        };
-        if eni.state == EniState::Returning {
-            self.not_taken = None;
-            self.ledger.return_eni(id.clone(), now + REMEMBERED);
-        }
-        for (address, state) in eni.addresses() {
-            self.owners.remove(&address);
-            match state {
-                AddressState::Allocated { key, pod, since } => {
-                    self.holders.remove(key);
-                    self.ledger.allocate(Holder {
-                        key: key.clone(),
-                        pod: pod.clone(),
-                        since: *since,
-                        address,
-                        device: eni.device,
-                        card: eni.card,
-                    });
+        for address in slots.addresses {
+            let comes = match source {
+                Source::Given => self.address_leaves_its_owner(id, address, now),
+                Source::Seen => {
+                    self.owner(address).is_none()
+                        && !self.is_old_news(id, Slot::Address(address), now)
                 }
-                AddressState::Cooling { until } => self.ledger.cool(address, *until),
-                AddressState::Free { .. } | AddressState::Unassigning => {}
+            };
+            if comes {
+                self.ledger.keep(id, Slot::Address(address));
+                self.owners.insert(address, id.clone());
+                self.add_address(id, address, now);
             }
         }
     }
-}
 
-/// The pause after a refusal. Refusals while a pause lasts are answers to calls made before it;
-/// they do not make it longer.
-fn pause(before: Option<BackOff>, reason: String, now: Timestamp) -> BackOff {
-    match before {
-        Some(lasting) if lasting.until > now => BackOff { reason, ..lasting },
-        Some(BackOff { failures, .. }) => after(failures.saturating_add(1), reason, now),
-        None => after(1, reason, now),
+    /// Whether a slot is seen on an ENI only because what shows it is old. Where a pod has got an
+    /// address of it there since it was given back, it is there again.
+    fn is_old_news(&self, id: &EniId, slot: Slot, now: Timestamp) -> bool {
+        let place = self.enis.get(id).map(|eni| (eni.card, eni.device));
+        let is_held = |address: Ipv4Addr| {
+            let holder = self.ledger.holder_of(address);
+            holder.map(|holder| (holder.card, holder.device)) == place
+        };
+        self.ledger.was_given_back(id, slot, now)
+            && match slot {
+                Slot::Address(address) => !is_held(address),
+                Slot::Prefix(prefix) => !prefix.addresses().any(is_held),
+            }
     }
-}
 
-fn after(failures: u32, reason: String, now: Timestamp) -> BackOff {
-    let doublings = failures.saturating_sub(1).min(10);
-    let pause = FIRST_PAUSE
-        .saturating_mul(1 << doublings)
-        .min(LONGEST_PAUSE);
-    BackOff {
-        until: now + pause,
-        reason,
-        failures,
+    /// Whether a prefix that EC2 gave comes to that ENI; it leaves the one that had it.
+    fn prefix_leaves_its_owner(&mut self, to: &EniId, prefix: Ipv4Prefix, now: Timestamp) -> bool {
+        match self.prefix_owners.get(&prefix).cloned() {
+            Some(owner) if owner == *to => false,
+            Some(owner) => {
+                self.lose_prefix(&owner, prefix, now);
+                true
+            }
+            None => true,
+        }
+    }
+
+    /// Whether an address that EC2 gave comes to that ENI; it leaves the one that had it, with the
+    /// prefix it was part of.
+    fn address_leaves_its_owner(&mut self, to: &EniId, address: Ipv4Addr, now: Timestamp) -> bool {
+        let prefix = Ipv4Prefix::containing(address);
+        if let Some(owner) = self.prefix_owners.get(&prefix).cloned() {
+            self.lose_prefix(&owner, prefix, now);
+        }
+        match self.owners.get(&address).cloned() {
+            Some(owner) if owner == *to => {
+                // It was on its way back, and came again.
+                self.revive(to, address, now);
+                false
+            }
+            Some(owner) => {
+                self.lose_address(&owner, address, now);
+                true
+            }
+            None => true,
+        }
+    }
+
+    fn revive(&mut self, id: &EniId, address: Ipv4Addr, now: Timestamp) {
+        let leaves = self
+            .enis
+            .get(id)
+            .is_some_and(|eni| eni.state_of(address) == Some(&AddressState::Unassigning));
+        if leaves {
+            self.ledger.keep(id, Slot::Address(address));
+            self.with_eni(id, |eni| {
+                eni.set(address, AddressState::Free { since: now })
+            });
+        }
+    }
+
+    fn add_prefix(&mut self, id: &EniId, prefix: Ipv4Prefix, now: Timestamp) {
+        self.ledger.keep(id, Slot::Prefix(prefix));
+        self.prefix_owners.insert(prefix, id.clone());
+        for address in prefix.addresses() {
+            // A single address that lies in the prefix now is no longer one; its holder keeps it.
+            if let Some(owner) = self.owners.get(&address).cloned() {
+                self.lose_address(&owner, address, now);
+            }
+        }
+        self.with_eni(id, |eni| eni.add_prefix(prefix));
+        for address in prefix.addresses() {
+            self.add_address(id, address, now);
+        }
+    }
+
+    fn add_address(&mut self, id: &EniId, address: Ipv4Addr, now: Timestamp) {
+        if let Some(holder) = self.ledger.take_holder(address) {
+            self.hold(id, address, holder);
+            return;
+        }
+        let cooling = self.ledger.take_cooling(address);
+        let state = match cooling.filter(|until| *until > now) {
+            Some(until) => {
+                self.cooling.insert((until, address));
+                AddressState::Cooling { until }
+            }
+            None => AddressState::Free { since: now },
+        };
+        self.with_eni(id, |eni| eni.set(address, state));
     }
 }

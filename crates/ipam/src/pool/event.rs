@@ -1,26 +1,63 @@
-//! What happens to the pool from outside: actions begun, and their outcomes.
+//! What happens to the pool from outside: actions begun, their outcomes, and what was observed.
 
-use std::net::Ipv4Addr;
+use serde::Serialize;
+use vpc_model::{DeviceIndex, EniId, SubnetId};
 
-use vpc_model::{DeviceIndex, EniId};
+use super::ask::{Ask, Slots};
+use super::eni::{EniKind, NewEni};
+use crate::classify::Exclusion;
 
-use super::{CreationId, NewEni};
+/// Names one creation of an ENI from its beginning to its outcome.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct CreationId(pub u64);
+
+/// Why EC2 gave nothing, as far as it matters for what to do next. The codes are those of the EC2
+/// API reference, "Error codes".
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub enum Refusal {
+    /// The subnet has not that many addresses left: `InsufficientFreeAddressesInSubnet`, or
+    /// `InvalidParameterValue` for a subnet that is reserved for prefixes and full.
+    SubnetFull,
+    /// The subnet has no free block of that size, though it may have single addresses:
+    /// `InsufficientCidrBlocks`.
+    NoBlock,
+    /// The ENI has all the addresses it may have: `PrivateIpAddressLimitExceeded`.
+    EniFull,
+    /// The instance or the account has all the ENIs it may have: `AttachmentLimitExceeded`,
+    /// `NetworkInterfaceLimitExceeded`.
+    TooManyEnis,
+    /// Another ENI, which the pool does not know, is at that place on the instance
+    /// (`InvalidParameterValue`).
+    PlaceTaken,
+    /// EC2 does not know the ENI: it was taken away behind our back.
+    NoSuchEni,
+    /// Anything else: throttling, missing permission, no connection.
+    Other,
+}
 
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// An ENI is there and wired: found at start, or by a reconcile. One that was given back a
-    /// moment ago is not taken for new: what shows it is old. Nor is one at the place of an ENI
-    /// that is being created: that one is not wired yet, and its creation will say when it is.
+    /// An ENI is there and wired: found at start, or by a reconcile. For an ENI that the pool
+    /// knows, its kind, exclusion and place become these, and its slots grow by these.
     EniFound(NewEni),
     /// The creation of an ENI was begun.
     CreationBegun {
         /// Which.
         creation: CreationId,
-        /// Where the ENI goes.
+        /// Where the ENI goes on the instance.
         device: DeviceIndex,
+        /// The subnet it will be in.
+        subnet: SubnetId,
         /// What it brings for pods.
-        addresses: u32,
+        ask: Ask,
+    },
+    /// EC2 has made the ENI; it is being attached and wired.
+    CreationAttaching {
+        /// Which.
+        creation: CreationId,
+        /// The ENI.
+        eni: EniId,
     },
     /// An ENI that was being created is there and wired.
     Created {
@@ -33,63 +70,74 @@ pub enum Event {
     CreationFailed {
         /// Which.
         creation: CreationId,
+        /// Why, as far as it matters.
+        refusal: Refusal,
         /// Why, for people.
         reason: String,
     },
-    /// Addresses were asked of EC2.
+    /// Slots were asked of EC2.
     AssignBegun {
         /// For which ENI.
         eni: EniId,
-        /// How many.
-        count: u32,
+        /// What.
+        ask: Ask,
     },
-    /// EC2 gave addresses, as many as were asked for or fewer. That is its word: whichever ENI had
-    /// them before has them no longer.
+    /// EC2 gave slots, as many as were asked for or fewer.
     Assigned {
         /// To which ENI.
         eni: EniId,
-        /// How many had been asked for.
-        asked: u32,
+        /// What had been asked for.
+        ask: Ask,
         /// Which they are.
-        addresses: Vec<Ipv4Addr>,
-    },
-    /// An ENI is seen to have these addresses. What is seen may be old: an address that was given
-    /// back a moment ago, or that another ENI has, is not taken for new.
-    AddressesFound {
-        /// Which ENI.
-        eni: EniId,
-        /// Which they are; known ones change nothing.
-        addresses: Vec<Ipv4Addr>,
+        slots: Slots,
     },
     /// EC2 gave none.
     AssignFailed {
         /// To which ENI.
         eni: EniId,
-        /// How many had been asked for.
-        asked: u32,
+        /// What had been asked for.
+        ask: Ask,
+        /// Why, as far as it matters.
+        refusal: Refusal,
         /// Why, for people.
         reason: String,
     },
-    /// Free addresses are on their way back.
+    /// An ENI has these slots too, as EC2 says.
+    SlotsFound {
+        /// Which ENI.
+        eni: EniId,
+        /// Which they are; known ones change nothing.
+        slots: Slots,
+    },
+    /// EC2 says that an ENI no longer has these slots. Allocations and cooldowns among them go to
+    /// the ledger; nothing that a pod has is forgotten.
+    SlotsLost {
+        /// Which ENI.
+        eni: EniId,
+        /// Which.
+        slots: Slots,
+    },
+    /// Unused slots are on their way back.
     UnassignBegun {
         /// Of which ENI.
         eni: EniId,
         /// Which.
-        addresses: Vec<Ipv4Addr>,
+        slots: Slots,
     },
-    /// EC2 took the addresses back.
+    /// EC2 took the slots back.
     Unassigned {
         /// Of which ENI.
         eni: EniId,
         /// Which.
-        addresses: Vec<Ipv4Addr>,
+        slots: Slots,
     },
-    /// EC2 did not take them: they are ours still.
+    /// EC2 did not take them, and shows them still. Where an answer was lost, EC2 has to be asked
+    /// first: a slot that is gone must not be handed out again.
     UnassignFailed {
         /// Of which ENI.
         eni: EniId,
         /// Which.
-        addresses: Vec<Ipv4Addr>,
+        slots: Slots,
         /// Why, for people.
         reason: String,
     },
@@ -103,11 +151,25 @@ pub enum Event {
         /// Which.
         eni: EniId,
     },
-    /// An ENI could not be given back: it is ours still.
+    /// An ENI could not be given back, and is attached still. As with slots, only if EC2 says so.
     ReturnFailed {
         /// Which.
         eni: EniId,
         /// Why, for people.
         reason: String,
+    },
+    /// EC2 says that an ENI is no longer on the instance, and it was not us who took it away.
+    EniLost {
+        /// Which.
+        eni: EniId,
+    },
+    /// What an ENI is to the node has changed: its tags, or its subnet's.
+    Reclassified {
+        /// Which.
+        eni: EniId,
+        /// What it is.
+        kind: EniKind,
+        /// Why it is not used for pods; nothing for an ENI that is.
+        exclusion: Option<Exclusion>,
     },
 }

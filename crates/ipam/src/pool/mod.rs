@@ -1,80 +1,136 @@
 //! What the node has: plain data, and how each thing that happens changes it.
 //!
 //! ```text
-//!  an ENI:      (creation begun) ─▶ Ready ─▶ Returning ─▶ gone
-//!                     └─ failed      ▲           │ failed
-//!                                    └───────────┘
+//!  an ENI:      (creation begun ─▶ attaching) ─▶ Ready ─▶ Returning ─▶ gone
+//!                     └─ failed                   ▲           │ failed
+//!                                                 └───────────┘
 //!  an address:  (assigning) ─▶ Free ─▶ Allocated ─▶ Cooling ─▶ Free
 //!                               └──▶ Unassigning ─▶ gone
+//!                                        └─ failed ─▶ Free
 //! ```
 //!
-//! What the journal says about addresses that no ENI of the pool has (yet) stays in the pool's
-//! [`Ledger`]: an allocation is never dropped because metadata does not show its address.
+//! A pool is that of one network card: upstream keeps a store for each, and so do we. All ENIs of
+//! the card are in it, also those that are none of our business, because they take up room.
+//!
+//! What the journal says about addresses that no ENI of the pool has (yet, or any more) stays in
+//! the pool's [`Ledger`]: an allocation is never dropped because metadata does not show its
+//! address.
 
+mod address;
 mod apply;
+mod ask;
+mod back_off;
+mod check;
 mod eni;
 mod event;
+mod give_back;
+mod holders;
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
+use vpc_model::{DeviceIndex, EniId, Ipv4Prefix, NetworkCard, PodKey, SubnetId, Timestamp};
 
-use vpc_model::{DeviceIndex, EniId, PodKey, Timestamp};
+pub use address::{AddressState, Counts, Tenant};
+pub use ask::{Ask, Mode, SlotKind, Slots};
+pub use back_off::{BackOff, Scope};
+pub use eni::{Eni, EniKind, EniState, NewEni};
+pub use event::{CreationId, Event, Refusal};
 
-pub use eni::{AddressState, Eni, EniKind, EniState, NewEni};
-pub use event::Event;
+pub(crate) use back_off::BackOffs;
 
 use crate::ledger::{Holder, Ledger};
-
-/// Names one creation of an ENI from its beginning to its outcome.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
-pub struct CreationId(pub u64);
+use holders::Holders;
 
 /// An ENI that is being created.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Creation {
     /// Where it will be attached.
     pub device: DeviceIndex,
-    /// How many addresses for pods it will bring.
-    pub addresses: u32,
+    /// The subnet it will be in.
+    pub subnet: SubnetId,
+    /// What it will bring for pods.
+    pub ask: Ask,
+    /// The ENI, once EC2 has made it.
+    pub eni: Option<EniId>,
     /// Since when.
     pub since: Timestamp,
 }
 
-/// EC2 refuses to give more for the time being.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct BackOff {
-    /// Until when nothing more is asked for.
-    pub until: Timestamp,
-    /// What EC2 said.
-    pub reason: String,
-    /// How often in a row.
-    pub failures: u32,
-}
+/// The order in which ENIs give addresses: the fullest first, of two equally full ones the older,
+/// then the one with the lower id.
+type Rank = (Reverse<u32>, Timestamp, EniId);
 
 /// The pool.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Pool {
+    mode: Mode,
+    card: NetworkCard,
     enis: BTreeMap<EniId, Eni>,
     creations: BTreeMap<CreationId, Creation>,
     next_creation: u64,
-    holders: BTreeMap<PodKey, (EniId, Ipv4Addr)>,
+    holders: Holders,
     owners: BTreeMap<Ipv4Addr, EniId>,
+    prefix_owners: BTreeMap<Ipv4Prefix, EniId>,
+    single_givers: BTreeSet<Rank>,
+    prefix_givers: BTreeSet<Rank>,
+    cooling: BTreeSet<(Timestamp, Ipv4Addr)>,
     ledger: Ledger,
-    back_off: Option<BackOff>,
-    /// EC2 did not take something back a moment ago.
-    not_taken: Option<BackOff>,
-    foreign: BTreeSet<DeviceIndex>,
+    back_offs: BackOffs,
     excess_since: Option<Timestamp>,
+    last_return: Option<Timestamp>,
+    /// Places that ENIs have which are not in the pool.
+    foreign: BTreeSet<DeviceIndex>,
 }
 
 impl Pool {
-    /// A pool without ENIs, and what the journal knows.
+    /// A pool without ENIs, and what the journal knows. It asks for secondary addresses and is
+    /// that of network card 0.
     #[must_use]
     pub fn new(ledger: Ledger) -> Self {
         Self {
             ledger,
             ..Self::default()
         }
+    }
+
+    /// The same pool, asking for that kind of slot.
+    #[must_use]
+    pub fn in_mode(mut self, mode: Mode) -> Self {
+        self.mode = mode;
+        self
+    }
+
+    /// The same pool, being that of another network card.
+    #[must_use]
+    pub fn on_card(mut self, card: NetworkCard) -> Self {
+        self.card = card;
+        self
+    }
+
+    /// The same pool, with pauses that differ from those of other nodes. Any number that differs
+    /// between nodes will do.
+    #[must_use]
+    pub fn seeded(mut self, seed: u64) -> Self {
+        self.back_offs.seed(seed);
+        self
+    }
+
+    /// Which kind of slot the pool asks for.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// From now on the pool asks for that kind of slot. What it has stays.
+    pub fn set_mode(&mut self, mode: Mode) {
+        self.mode = mode;
+    }
+
+    /// The network card whose pool this is.
+    #[must_use]
+    pub fn card(&self) -> NetworkCard {
+        self.card
     }
 
     /// The ENIs, by id.
@@ -99,27 +155,24 @@ impl Pool {
         &self.ledger
     }
 
-    /// Why nothing more is asked of EC2, while that is so.
-    #[must_use]
-    pub fn back_off(&self) -> Option<&BackOff> {
-        self.back_off.as_ref()
+    /// What EC2 refused not long ago, by what that stops.
+    pub fn back_offs(&self) -> impl Iterator<Item = (&Scope, &BackOff)> {
+        self.back_offs.iter()
     }
 
-    /// Why nothing is given back to EC2, while that is so.
-    #[must_use]
-    pub fn not_taken(&self) -> Option<&BackOff> {
-        self.not_taken.as_ref()
+    pub(crate) fn refusals(&self) -> &BackOffs {
+        &self.back_offs
     }
 
-    /// Places on the instance (network card 0) that ENIs have which are not the pool's to use, as
+    /// Places on the instance that ENIs have which are not in the pool, as
     /// [`Pool::note_foreign`] was told.
     #[must_use]
     pub fn foreign(&self) -> &BTreeSet<DeviceIndex> {
         &self.foreign
     }
 
-    /// Remembers where ENIs are that are attached and not the pool's: they count towards the
-    /// instance's limit, and nothing else can be attached there.
+    /// Remembers where ENIs of the pool's card are of which too little is known to have them in
+    /// the pool: they count towards the instance's limit, and nothing else can be attached there.
     pub fn note_foreign(&mut self, devices: BTreeSet<DeviceIndex>) {
         self.foreign = devices;
     }
@@ -135,10 +188,24 @@ impl Pool {
         self.excess_since = since;
     }
 
+    /// When something was last given back.
+    #[must_use]
+    pub fn last_return(&self) -> Option<Timestamp> {
+        self.last_return
+    }
+
     /// Which ENI has an address.
     #[must_use]
     pub fn owner(&self, address: Ipv4Addr) -> Option<&Eni> {
-        self.owners.get(&address).and_then(|eni| self.enis.get(eni))
+        let id = self
+            .owners
+            .get(&address)
+            .or_else(|| self.prefix_owner(Ipv4Prefix::containing(address)))?;
+        self.enis.get(id)
+    }
+
+    pub(crate) fn prefix_owner(&self, prefix: Ipv4Prefix) -> Option<&EniId> {
+        self.prefix_owners.get(&prefix)
     }
 
     /// Where a key's address is.
@@ -154,18 +221,48 @@ impl Pool {
         CreationId(self.next_creation)
     }
 
-    /// Lets time pass: addresses whose cooldown is over become free. Returns when the next one
-    /// does.
-    pub fn advance(&mut self, now: Timestamp) -> Option<Timestamp> {
-        self.ledger.advance(now);
-        for eni in self.enis.values_mut() {
-            eni.advance(now);
-        }
-        self.enis.values().filter_map(Eni::next_cooled).min()
+    /// How many sandboxes hold an address.
+    #[must_use]
+    pub fn allocated(&self) -> usize {
+        self.holders.len() + self.ledger.len()
     }
 
-    pub(crate) fn eni_mut(&mut self, id: &EniId) -> Option<&mut Eni> {
-        self.enis.get_mut(id)
+    /// Lets time pass: addresses whose cooldown is over become free. Returns when the next one
+    /// does. O(log n) for each that does.
+    pub fn advance(&mut self, now: Timestamp) -> Option<Timestamp> {
+        self.ledger.advance(now);
+        while let Some(&(until, address)) = self.cooling.first() {
+            if until > now {
+                return Some(until);
+            }
+            self.cooling.pop_first();
+            self.make_free(address, until);
+        }
+        None
+    }
+
+    /// When the next cooldown ends.
+    #[must_use]
+    pub fn next_cooled(&self) -> Option<Timestamp> {
+        self.cooling.first().map(|(until, _)| *until)
+    }
+
+    /// The ENI and the address to hand out next. Slots of the kind that the mode asks for first,
+    /// so that those of the other kind empty out.
+    pub(crate) fn next_free(&self) -> Option<(&Eni, Ipv4Addr)> {
+        let wanted = self.mode.slot();
+        [wanted, wanted.other()].into_iter().find_map(|kind| {
+            let (_, _, id) = self.givers(kind).first()?;
+            let eni = self.enis.get(id)?;
+            Some((eni, eni.next_free(kind)?))
+        })
+    }
+
+    fn givers(&self, kind: SlotKind) -> &BTreeSet<Rank> {
+        match kind {
+            SlotKind::Address => &self.single_givers,
+            SlotKind::Prefix => &self.prefix_givers,
+        }
     }
 
     pub(crate) fn ledger_mut(&mut self) -> &mut Ledger {
@@ -173,24 +270,67 @@ impl Pool {
     }
 
     /// Makes an address a pod's.
-    pub(crate) fn hold(&mut self, eni: &EniId, address: Ipv4Addr, holder: Holder) {
-        if let Some(found) = self.enis.get_mut(eni) {
-            self.holders
-                .insert(holder.key.clone(), (eni.clone(), address));
-            let Holder {
-                key, pod, since, ..
-            } = holder;
-            found.insert(address, AddressState::Allocated { key, pod, since });
+    pub(crate) fn hold(&mut self, id: &EniId, address: Ipv4Addr, holder: Holder) {
+        let Holder {
+            key, pod, since, ..
+        } = holder;
+        let holders = &mut self.holders;
+        if let Some(eni) = self.enis.get_mut(id) {
+            holders.insert(key.clone(), (id.clone(), address));
+            let before = ranks(eni);
+            let tenant = Box::new(Tenant { key, pod, since });
+            eni.set(address, AddressState::Allocated(tenant));
+            let after = ranks(eni);
+            self.rerank(id, before, after);
         }
     }
 
     /// Takes an address from a pod into its cooldown.
     pub(crate) fn cool(&mut self, key: &PodKey, until: Timestamp) -> Option<(EniId, Ipv4Addr)> {
         let (eni, address) = self.holders.remove(key)?;
-        if let Some(found) = self.enis.get_mut(&eni) {
-            found.insert(address, AddressState::Cooling { until });
-        }
+        self.cooling.insert((until, address));
+        self.with_eni(&eni, |eni| {
+            eni.set(address, AddressState::Cooling { until });
+        });
         Some((eni, address))
+    }
+
+    /// Takes an address from a pod that never had it; it is the next to be handed out.
+    pub(crate) fn take_back(&mut self, key: &PodKey) {
+        if let Some((_, address)) = self.holders.remove(key) {
+            self.make_free(address, Timestamp::ZERO);
+        }
+    }
+
+    fn make_free(&mut self, address: Ipv4Addr, since: Timestamp) {
+        if let Some(id) = self.owner(address).map(|eni| eni.id.clone()) {
+            self.with_eni(&id, |eni| eni.set(address, AddressState::Free { since }));
+        }
+    }
+
+    /// Changes an ENI and keeps the order in which ENIs give addresses.
+    fn with_eni<R>(&mut self, id: &EniId, change: impl FnOnce(&mut Eni) -> R) -> Option<R> {
+        let eni = self.enis.get_mut(id)?;
+        let before = ranks(eni);
+        let result = change(eni);
+        let after = ranks(eni);
+        self.rerank(id, before, after);
+        Some(result)
+    }
+
+    fn rerank(&mut self, id: &EniId, before: [Option<Key>; 2], after: [Option<Key>; 2]) {
+        let sets = [&mut self.single_givers, &mut self.prefix_givers];
+        for (set, (before, after)) in sets.into_iter().zip(before.into_iter().zip(after)) {
+            if before == after {
+                continue;
+            }
+            if let Some((allocated, since)) = before {
+                set.remove(&(allocated, since, id.clone()));
+            }
+            if let Some((allocated, since)) = after {
+                set.insert((allocated, since, id.clone()));
+            }
+        }
     }
 
     /// All allocations and cooldowns, wherever they are: what a compacted journal has to say.
@@ -200,13 +340,13 @@ impl Pool {
         for eni in self.enis.values() {
             for (address, state) in eni.addresses() {
                 match state {
-                    AddressState::Allocated { key, pod, since } => ledger.allocate(Holder {
-                        key: key.clone(),
-                        pod: pod.clone(),
+                    AddressState::Allocated(tenant) => ledger.allocate(Holder {
+                        key: tenant.key.clone(),
+                        pod: tenant.pod.clone(),
                         address,
                         device: eni.device,
                         card: eni.card,
-                        since: *since,
+                        since: tenant.since,
                     }),
                     AddressState::Cooling { until } => ledger.cool(address, *until),
                     AddressState::Free { .. } | AddressState::Unassigning => {}
@@ -215,72 +355,16 @@ impl Pool {
         }
         ledger
     }
+}
 
-    /// How many sandboxes hold an address.
-    #[must_use]
-    pub fn allocated(&self) -> usize {
-        self.holders.len() + self.ledger.len()
-    }
+type Key = (Reverse<u32>, Timestamp);
 
-    /// What must always be so; one sentence for each thing that is not. For tests.
-    ///
-    /// # Errors
-    /// The broken invariants.
-    pub fn check(&self) -> Result<(), Vec<String>> {
-        let mut broken = Vec::new();
-        let mut allocated = 0;
-        if !self.ledger.is_consistent() {
-            broken.push("the ledger's indexes do not agree".to_owned());
-        }
-        for key in self
-            .holders
-            .keys()
-            .filter(|key| self.ledger.holder(key).is_some())
-        {
-            broken.push(format!("{key} is both on an ENI and in the ledger"));
-        }
-        for eni in self.enis.values() {
-            if !eni.is_consistent() {
-                broken.push(format!(
-                    "the indexes of {} do not say what its states say",
-                    eni.id
-                ));
-            }
-            for (address, state) in eni.addresses() {
-                if self.owners.get(&address) != Some(&eni.id) {
-                    broken.push(format!(
-                        "{address} of {} is not in the index of owners",
-                        eni.id
-                    ));
-                }
-                if let AddressState::Allocated { key, .. } = state {
-                    allocated += 1;
-                    if self.holders.get(key) != Some(&(eni.id.clone(), address)) {
-                        broken.push(format!("{key} holds {address} and is not in the index"));
-                    }
-                }
-                if self.ledger.holder_of(address).is_some() {
-                    broken.push(format!("{address} is both on {} and in the ledger", eni.id));
-                }
-            }
-        }
-        if allocated != self.holders.len() {
-            broken.push(format!(
-                "{allocated} allocated, {} in the index",
-                self.holders.len()
-            ));
-        }
-        let owned: usize = self.enis.values().map(|eni| eni.addresses().count()).sum();
-        if owned != self.owners.len() {
-            broken.push(format!(
-                "{owned} addresses, {} in the index",
-                self.owners.len()
-            ));
-        }
-        if broken.is_empty() {
-            Ok(())
-        } else {
-            Err(broken)
-        }
+/// Where the ENI stands among those that give single addresses, and addresses of prefixes.
+fn ranks(eni: &Eni) -> [Option<Key>; 2] {
+    if !eni.gives_addresses() {
+        return [None, None];
     }
+    let key = (Reverse(eni.allocated()), eni.since);
+    let of = |kind| (eni.counts(kind).free > 0).then_some(key);
+    [of(SlotKind::Address), of(SlotKind::Prefix)]
 }

@@ -4,25 +4,23 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use vpc_ipam::{EniKind, NewEni};
-use vpc_model::{DeviceIndex, EniId, MacAddress, NetworkCard, Timestamp};
+use vpc_model::{DeviceIndex, EniId, MacAddress, NetworkCard};
 
 use crate::chance::Chance;
 
-pub(crate) struct CloudEni {
+pub struct CloudEni {
     kind: EniKind,
-    pub(crate) device: DeviceIndex,
+    pub device: DeviceIndex,
     primary: Ipv4Addr,
-    pub(crate) addresses: BTreeSet<Ipv4Addr>,
+    pub addresses: BTreeSet<Ipv4Addr>,
     number: u8,
-    /// Addresses it had, and when they were taken: what stale metadata may still show.
-    pub(crate) former: BTreeMap<Ipv4Addr, Timestamp>,
+    /// Addresses it once had: what stale metadata may still show.
+    pub former: BTreeSet<Ipv4Addr>,
 }
 
 /// An instance in a subnet of few addresses, which therefore come back soon.
-pub(crate) struct Cloud {
-    pub(crate) enis: BTreeMap<EniId, CloudEni>,
-    /// ENIs that were deleted, and when.
-    pub(crate) deleted: Vec<(NewEni, Timestamp)>,
+pub struct Cloud {
+    pub enis: BTreeMap<EniId, CloudEni>,
     unused: Vec<Ipv4Addr>,
     max_enis: usize,
     per_eni: usize,
@@ -35,14 +33,11 @@ fn size(count: u32) -> usize {
 
 impl Cloud {
     /// An instance with its primary ENI.
-    pub(crate) fn new((max_enis, per_eni): (u32, u32), subnet: u32, chance: &mut Chance) -> Self {
+    pub fn new((max_enis, per_eni): (u32, u32), subnet: u32, chance: &mut Chance) -> Self {
         let base = u32::from(Ipv4Addr::new(10, 0, 0, 4));
         let mut cloud = Self {
             enis: BTreeMap::new(),
-            deleted: Vec::new(),
-            unused: (0..subnet)
-                .map(|offset| Ipv4Addr::from(base + offset))
-                .collect(),
+            unused: (0..subnet).map(|offset| Ipv4Addr::from(base + offset)).collect(),
             max_enis: size(max_enis),
             per_eni: size(per_eni),
             next_eni: 0,
@@ -58,7 +53,7 @@ impl Cloud {
     }
 
     /// Makes and attaches an ENI.
-    pub(crate) fn create(
+    pub fn create(
         &mut self,
         device: DeviceIndex,
         count: u32,
@@ -75,38 +70,24 @@ impl Cloud {
         }
         self.next_eni += 1;
         let id: EniId = format!("eni-{:04x}", self.next_eni).parse().unwrap();
-        let kind = if device.0 == 0 {
-            EniKind::Primary
-        } else {
-            EniKind::Secondary
-        };
+        let kind = if device.0 == 0 { EniKind::Primary } else { EniKind::Secondary };
         let primary = self.draw(chance).unwrap();
         let number = u8::try_from(self.next_eni % 256).unwrap();
-        let (addresses, former) = (BTreeSet::new(), BTreeMap::new());
-        let eni = CloudEni {
-            kind,
-            device,
-            primary,
-            addresses,
-            number,
-            former,
-        };
+        let (addresses, former) = (BTreeSet::new(), BTreeSet::new());
+        let eni = CloudEni { kind, device, primary, addresses, number, former };
         self.enis.insert(id.clone(), eni);
         self.assign(&id, count, chance)?;
         Ok(id)
     }
 
     /// Gives addresses to an ENI: all that were asked for or none.
-    pub(crate) fn assign(
+    pub fn assign(
         &mut self,
         id: &EniId,
         count: u32,
         chance: &mut Chance,
     ) -> Result<Vec<Ipv4Addr>, String> {
-        let there = self
-            .enis
-            .get(id)
-            .ok_or("InvalidNetworkInterfaceID.NotFound")?;
+        let there = self.enis.get(id).ok_or("InvalidNetworkInterfaceID.NotFound")?;
         if there.addresses.len() + size(count) > self.per_eni {
             return Err("PrivateIpAddressLimitExceeded".to_owned());
         }
@@ -120,22 +101,18 @@ impl Cloud {
     }
 
     /// Takes addresses from an ENI; those it does not have are not an error.
-    pub(crate) fn unassign(&mut self, id: &EniId, addresses: &[Ipv4Addr], now: Timestamp) {
-        let Some(eni) = self.enis.get_mut(id) else {
-            return;
-        };
+    pub fn unassign(&mut self, id: &EniId, addresses: &[Ipv4Addr]) {
+        let Some(eni) = self.enis.get_mut(id) else { return };
         for address in addresses {
             if eni.addresses.remove(address) {
-                eni.former.insert(*address, now);
+                eni.former.insert(*address);
                 self.unused.push(*address);
             }
         }
     }
 
     /// Detaches and deletes an ENI.
-    pub(crate) fn delete(&mut self, id: &EniId, now: Timestamp) {
-        let was = self.describe(id);
-        self.deleted.extend(was.map(|was| (was, now)));
+    pub fn delete(&mut self, id: &EniId) {
         if let Some(eni) = self.enis.remove(id) {
             self.unused.push(eni.primary);
             self.unused.extend(eni.addresses);
@@ -143,7 +120,7 @@ impl Cloud {
     }
 
     /// An ENI as it is now.
-    pub(crate) fn describe(&self, id: &EniId) -> Option<NewEni> {
+    pub fn describe(&self, id: &EniId) -> Option<NewEni> {
         let eni = self.enis.get(id)?;
         Some(NewEni {
             id: id.clone(),
@@ -159,9 +136,8 @@ impl Cloud {
     }
 
     /// Which ENI has an address for pods.
-    pub(crate) fn owner(&self, address: Ipv4Addr) -> Option<&EniId> {
+    pub fn owner(&self, address: Ipv4Addr) -> Option<&EniId> {
         let mut enis = self.enis.iter();
-        enis.find(|(_, eni)| eni.addresses.contains(&address))
-            .map(|(id, _)| id)
+        enis.find(|(_, eni)| eni.addresses.contains(&address)).map(|(id, _)| id)
     }
 }

@@ -5,7 +5,9 @@ use std::net::Ipv4Addr;
 
 use vpc_aws::ec2::{AddressCount, CreateNetworkInterface, Ec2, NetworkInterface};
 use vpc_datapath::eni::EniFacts;
-use vpc_model::{DeviceIndex, EniId, Ipv4Prefix, MacAddress, NetworkCard, RouteTableId};
+use vpc_ipam::Slots;
+use vpc_ipam::subnets::Candidate;
+use vpc_model::{DeviceIndex, EniId, MacAddress, NetworkCard, RouteTableId};
 
 use super::give_back::{GivenBack, delete, give_back};
 use super::{ATTEMPTS, Cloud, blocking, is_busy, pause, wait_for_link};
@@ -13,14 +15,16 @@ use super::{ATTEMPTS, Cloud, blocking, is_busy, pause, wait_for_link};
 /// What to create.
 #[derive(Debug, Clone)]
 pub struct NewEni {
-    /// Where on the instance it goes.
+    /// The network card it goes on.
+    pub card: NetworkCard,
+    /// Where on that card it goes.
     pub device: DeviceIndex,
+    /// The subnet it is in; its network is for the link's own address.
+    pub subnet: Candidate,
     /// What it brings for pods.
     pub count: AddressCount,
     /// EC2 answers a repeated request with the same token with the same ENI.
     pub client_token: String,
-    /// The subnet's network, for the link's own address.
-    pub subnet_cidr: ipnet::Ipv4Net,
 }
 
 /// An ENI that is attached, wired and ready for pods.
@@ -32,10 +36,8 @@ pub struct ReadyEni {
     pub mac: MacAddress,
     /// Its own address.
     pub primary: Ipv4Addr,
-    /// The addresses EC2 gave it for pods.
-    pub addresses: Vec<Ipv4Addr>,
-    /// The prefixes EC2 gave it for pods.
-    pub prefixes: Vec<Ipv4Prefix>,
+    /// What EC2 gave it for pods.
+    pub slots: Slots,
 }
 
 /// Where on its way an ENI was when something failed.
@@ -101,14 +103,14 @@ fn leftover_text(leftover: Option<&EniId>) -> String {
         .unwrap_or_default()
 }
 
-/// Creates an ENI in the node's subnet, attaches it, and wires its link.
+/// Creates an ENI, attaches it, and wires its link.
 ///
 /// # Errors
 /// The stage that failed and why. Whatever had been made by then is taken away again.
 pub async fn create<E: Ec2>(cloud: &Cloud<E>, new: &NewEni) -> Result<ReadyEni, CreateError> {
     let node = &cloud.node;
     let request = CreateNetworkInterface {
-        subnet: node.subnet.clone(),
+        subnet: new.subnet.id.clone(),
         security_groups: node.security_groups.clone(),
         description: node.description(),
         tags: node.tags.clone(),
@@ -130,11 +132,18 @@ pub async fn create<E: Ec2>(cloud: &Cloud<E>, new: &NewEni) -> Result<ReadyEni, 
             id: created.id,
             mac: created.mac,
             primary,
-            addresses: created.addresses,
-            prefixes: created.prefixes,
+            slots: Slots {
+                addresses: created.addresses,
+                prefixes: created.prefixes,
+            },
         }),
         Err((stage, source)) => {
-            let leftover = take_away(cloud, &created.id, new.device).await;
+            let leftover = take_away(
+                cloud,
+                &created.id,
+                RouteTableId::for_eni(new.card, new.device),
+            )
+            .await;
             Err(CreateError {
                 stage,
                 leftover,
@@ -171,8 +180,8 @@ async fn finish<E: Ec2>(
     let facts = EniFacts {
         mac: created.mac,
         primary_ip,
-        subnet: new.subnet_cidr,
-        table: RouteTableId::for_eni(NetworkCard(0), new.device),
+        subnet: new.subnet.cidr,
+        table: RouteTableId::for_eni(new.card, new.device),
         mtu: cloud.node.mtu,
     };
     match blocking(move || vpc_datapath::eni::apply(&facts)).await {
@@ -190,10 +199,9 @@ async fn attach<E: Ec2>(
     loop {
         attempt += 1;
         let instance = cloud.node.instance.clone();
-        let call =
-            cloud
-                .ec2
-                .attach_network_interface(eni.clone(), instance, new.device, NetworkCard(0));
+        let call = cloud
+            .ec2
+            .attach_network_interface(eni.clone(), instance, new.device, new.card);
         match call.await {
             Ok(attachment) => return Ok(attachment),
             // A lost answer to an attach that took effect: EC2 says it is in use. Its description
@@ -218,8 +226,7 @@ async fn attached_here<E: Ec2>(cloud: &Cloud<E>, eni: &EniId) -> Option<vpc_mode
 }
 
 /// Gives the ENI back; returns its id if that failed too.
-async fn take_away<E: Ec2>(cloud: &Cloud<E>, eni: &EniId, device: DeviceIndex) -> Option<EniId> {
-    let table = RouteTableId::for_eni(NetworkCard(0), device);
+async fn take_away<E: Ec2>(cloud: &Cloud<E>, eni: &EniId, table: RouteTableId) -> Option<EniId> {
     let error = match give_back(cloud, eni, table).await {
         // A description that lags may not have known the ENI yet; the delete call does.
         Ok(GivenBack::Deleted) => delete(cloud, eni).await.err()?,

@@ -12,22 +12,20 @@
 mod create;
 mod give_back;
 
-pub use create::{CreateError, NewEni, ReadyEni, Stage, create};
+pub use create::{Cause, CreateError, NewEni, ReadyEni, Stage, create};
 pub use give_back::{GiveBackError, GivenBack, delete, give_back};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use vpc_model::{EniId, InstanceId, MacAddress, Mtu, SecurityGroupId, SubnetId};
+use vpc_model::{EniId, InstanceId, MacAddress, Mtu, SecurityGroupId};
 
 /// What every ENI of this node has in common.
 #[derive(Debug, Clone)]
 pub struct NodeFacts {
     /// This instance.
     pub instance: InstanceId,
-    /// The subnet of the primary ENI, from which further ENIs are made.
-    pub subnet: SubnetId,
     /// The primary ENI's security groups, which further ENIs get too.
     pub security_groups: Vec<SecurityGroupId>,
     /// Tags to put on every ENI we create.
@@ -37,10 +35,6 @@ pub struct NodeFacts {
 }
 
 impl NodeFacts {
-    /// The tag that says which instance an ENI was made for (upstream's key: its sweep of leaked
-    /// ENIs, and operators' IAM conditions, look for it).
-    pub const INSTANCE_TAG: &'static str = "node.k8s.amazonaws.com/instance_id";
-
     /// The description of ENIs we create (upstream's form, which its sweep looks for).
     #[must_use]
     pub fn description(&self) -> String {

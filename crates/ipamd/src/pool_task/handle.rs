@@ -1,9 +1,14 @@
 //! How the rest of the daemon speaks to the pool task.
 
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 use tokio::sync::{mpsc, oneshot};
+use vpc_ipam::reconcile::Observed;
+use vpc_ipam::{Ledger, NewEni};
 use vpc_model::{DeviceIndex, EniId, NetworkCard, PodKey, PodName, RouteTableId, Timestamp};
+
+use crate::learn::Foreign;
 
 /// An address a pod holds, and where it belongs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,6 +71,30 @@ pub(crate) enum Request {
         as_of: Option<Timestamp>,
         reply: oneshot::Sender<Result<Grant, ReleaseRefusal>>,
     },
+    /// What was observed, to be compared with the pool.
+    Reconcile {
+        observed: Observed,
+        reply: oneshot::Sender<Reconciled>,
+    },
+    /// Who holds what, and how much has happened to the allocations until now.
+    Allocations {
+        reply: oneshot::Sender<(Ledger, u64)>,
+    },
+    /// An attached ENI, wired where that is ours to do.
+    TakeIn { eni: Box<NewEni> },
+    /// An attached ENI that cannot be in the pool.
+    Foreign { eni: EniId, foreign: Foreign },
+    /// An ENI that could not be wired before is wired.
+    Wired { eni: EniId },
+}
+
+/// What a comparison leaves to do outside the pool.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reconciled {
+    /// EC2 is to be asked about these.
+    pub ask_ec2: BTreeSet<EniId>,
+    /// These are to be wired and taken in.
+    pub to_wire: Vec<EniId>,
 }
 
 /// The way to the pool task. Cheap to clone.
@@ -130,5 +159,48 @@ impl PoolHandle {
             .await;
         sent.map_err(|_| ReleaseRefusal::Stopping)?;
         answer.await.unwrap_or(Err(ReleaseRefusal::Stopping))
+    }
+
+    /// Compares what was observed with the pool; what follows for the pool is done, the rest is
+    /// said. Nothing is to be done when the daemon is stopping.
+    pub async fn reconcile(&self, observed: Observed) -> Reconciled {
+        let (reply, answer) = oneshot::channel();
+        if self
+            .requests
+            .send(Request::Reconcile { observed, reply })
+            .await
+            .is_err()
+        {
+            return Reconciled::default();
+        }
+        answer.await.unwrap_or_default()
+    }
+
+    /// Who holds what, and how much has happened to the allocations until now; nothing when the
+    /// daemon is stopping.
+    pub async fn allocations(&self) -> Option<(Ledger, u64)> {
+        let (reply, answer) = oneshot::channel();
+        self.requests
+            .send(Request::Allocations { reply })
+            .await
+            .ok()?;
+        answer.await.ok()
+    }
+
+    /// An attached ENI comes to the pool.
+    pub async fn take_in(&self, eni: NewEni) {
+        // If the task is gone, so is the pool.
+        let eni = Box::new(eni);
+        let _ = self.requests.send(Request::TakeIn { eni }).await;
+    }
+
+    /// An attached ENI cannot be in the pool.
+    pub async fn foreign(&self, eni: EniId, foreign: Foreign) {
+        let _ = self.requests.send(Request::Foreign { eni, foreign }).await;
+    }
+
+    /// An ENI that could not be wired before is wired.
+    pub async fn wired(&self, eni: EniId) {
+        let _ = self.requests.send(Request::Wired { eni }).await;
     }
 }

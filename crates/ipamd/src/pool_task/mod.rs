@@ -2,47 +2,48 @@
 //! the answer; the executor sends it outcomes. Nothing it does waits for EC2.
 //!
 //! ```text
-//!  ADD, DEL ──▶ requests ─┐
-//!  executor ──▶ outcomes ─┼─▶ PoolTask ──▶ journal (synced) ──▶ answers
-//!  start-up ──▶ learned ──┘      │ after everything that happened:
-//!                                ├─ serve the ADDs that wait, in their order
-//!                                ├─ plan, begin the actions
-//!                                └─ publish readiness and snapshot
+//!  ADD, DEL ──▶ requests ──┐
+//!  reconcile ─▶ requests ──┤
+//!  executor ──▶ outcomes ──┼─▶ PoolTask ──▶ journal (synced) ──▶ answers
+//!  start-up ──▶ learned ───┘      │ after everything that happened:
+//!                                 ├─ serve the ADDs that wait, in their order
+//!                                 ├─ plan, begin the actions
+//!                                 └─ publish readiness and snapshot
 //! ```
 
 mod begin;
+mod discovery;
 mod handle;
+mod happened;
+mod observe;
+mod planning;
+mod publishing;
 mod requests;
 mod waiting;
 
-use std::collections::BTreeSet;
 use std::future::Future;
-use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ipnet::Ipv4Net;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::time::Instant;
 use vpc_aws::ec2::Ec2;
-use vpc_datapath::eni::EniFacts;
-use vpc_ipam::journal::{Record, Replay};
+use vpc_ipam::journal::Replay;
 use vpc_ipam::plan::Provisioning;
-use vpc_ipam::{
-    EniKind, EniState, Event, Facts, HeldBack, NewEni, Plan, Pool, Snapshot, Targets, plan,
-};
-use vpc_model::{DeviceIndex, MacAddress, Mtu, RouteTableId, Timestamp};
+use vpc_ipam::{HeldBack, Ledger, Mode, NewEni, Pool, Snapshot, Targets};
+use vpc_model::Timestamp;
 
+pub use discovery::Discovery;
 use handle::Request;
-pub use handle::{AddRefusal, Grant, PoolHandle, ReleaseRefusal};
+pub use handle::{AddRefusal, Grant, PoolHandle, Reconciled, ReleaseRefusal};
+pub use publishing::{Published, WiredEni};
 use waiting::Waiting;
 
 use crate::clock;
 use crate::executor::{Executor, Outcome};
 use crate::journal_file::JournalFile;
+use crate::learn::Foreigners;
 use crate::readiness::{Readiness, Stage};
-
-/// When to try again what could not be written to the journal.
-const UNWRITTEN: Duration = Duration::from_secs(5);
 
 /// The least time between two compactions of the journal.
 const COMPACTION_PAUSE: Duration = Duration::from_secs(60);
@@ -62,14 +63,18 @@ pub struct Patience {
 /// What start-up learned about the node.
 #[derive(Debug)]
 pub struct Learned<E> {
+    /// Which kind of slot the pool asks for.
+    pub mode: Mode,
     /// What to keep.
     pub targets: Targets,
     /// Whether EC2 may be changed.
     pub provisioning: Provisioning,
-    /// The ENIs that are attached and wired.
+    /// Where new ENIs go.
+    pub discovery: Discovery,
+    /// The ENIs that are attached, and wired where that is ours to do.
     pub enis: Vec<NewEni>,
-    /// Places on the instance that ENIs hold which are not ours to use.
-    pub foreign: BTreeSet<DeviceIndex>,
+    /// Attached ENIs that cannot be in the pool.
+    pub foreign: Foreigners,
     /// Who carries actions out.
     pub executor: Executor<E>,
 }
@@ -85,38 +90,13 @@ pub enum Notice<E> {
     NoLeftovers,
 }
 
-/// What others can watch.
-#[derive(Debug, Clone)]
-pub struct Published {
-    /// Whether the node can give a pod an address.
-    pub readiness: watch::Receiver<Readiness>,
-    /// The pool's counts.
-    pub snapshot: watch::Receiver<Arc<Snapshot>>,
-    /// The secondary ENIs whose wiring is to be looked after.
-    pub wired: watch::Receiver<Vec<WiredEni>>,
-}
-
-/// A secondary ENI in use.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WiredEni {
-    mac: MacAddress,
-    primary: Ipv4Addr,
-    subnet: Ipv4Net,
-    table: RouteTableId,
-}
-
-impl WiredEni {
-    /// What its wiring has to be.
-    #[must_use]
-    pub fn wiring(&self, mtu: Mtu) -> EniFacts {
-        EniFacts {
-            mac: self.mac,
-            primary_ip: self.primary,
-            subnet: self.subnet,
-            table: self.table,
-            mtu,
-        }
-    }
+/// What was learned about the node, as far as it is needed again and again.
+#[derive(Debug)]
+struct Node<E> {
+    targets: Targets,
+    provisioning: Provisioning,
+    discovery: Discovery,
+    executor: Executor<E>,
 }
 
 /// The task and its inputs.
@@ -130,7 +110,8 @@ pub struct PoolTask<E> {
     compact_after: Timestamp,
     patience: Patience,
     waiting: Waiting,
-    learned: Option<(Targets, Provisioning, Executor<E>)>,
+    learned: Option<Node<E>>,
+    foreign: Foreigners,
     held_back: Vec<HeldBack>,
     requests: mpsc::Receiver<Request>,
     outcomes: mpsc::UnboundedReceiver<Outcome>,
@@ -138,6 +119,8 @@ pub struct PoolTask<E> {
     readiness: watch::Sender<Readiness>,
     snapshot: watch::Sender<Arc<Snapshot>>,
     wired: watch::Sender<Vec<WiredEni>>,
+    allocations: watch::Sender<u64>,
+    look: Arc<Notify>,
 }
 
 /// The ends through which a [`PoolTask`] is reached.
@@ -173,6 +156,8 @@ impl<E: Ec2> PoolTask<E> {
         let (readiness, readiness_end) = watch::channel(Readiness::Starting(Stage::Metadata));
         let (snapshot, snapshot_end) = watch::channel(Arc::new(Snapshot::of(&pool)));
         let (wired, wired_end) = watch::channel(Vec::new());
+        let (allocations, allocations_end) = watch::channel(0);
+        let look = Arc::new(Notify::new());
         let task = Self {
             pool,
             journal,
@@ -186,6 +171,7 @@ impl<E: Ec2> PoolTask<E> {
             patience,
             waiting: Waiting::default(),
             learned: None,
+            foreign: Foreigners::new(),
             held_back: Vec::new(),
             requests,
             outcomes,
@@ -193,11 +179,15 @@ impl<E: Ec2> PoolTask<E> {
             readiness,
             snapshot,
             wired,
+            allocations,
+            look: Arc::clone(&look),
         };
         let published = Published {
             readiness: readiness_end,
             snapshot: snapshot_end,
             wired: wired_end,
+            allocations: allocations_end,
+            look,
         };
         let ends = Ends {
             handle,
@@ -208,8 +198,9 @@ impl<E: Ec2> PoolTask<E> {
         (task, ends)
     }
 
-    /// Runs until `shutdown` completes. ADDs that wait then are told so.
-    pub async fn run(mut self, shutdown: impl Future<Output = ()>) {
+    /// Runs until `shutdown` completes. ADDs that wait then are told so. Returns who holds what in
+    /// the end, and how much had happened to the allocations until then.
+    pub async fn run(mut self, shutdown: impl Future<Output = ()>) -> (Ledger, u64) {
         tokio::pin!(shutdown);
         loop {
             let deadline = self.catch_up();
@@ -236,10 +227,20 @@ impl<E: Ec2> PoolTask<E> {
         for waiter in self.waiting.drain() {
             let _ = waiter.reply.send(Err(AddRefusal::Stopping));
         }
+        self.allocations_now()
+    }
+
+    /// Who holds what, and how much has happened to the allocations until now.
+    fn allocations_now(&self) -> (Ledger, u64) {
+        (self.pool.to_ledger(), *self.allocations.borrow())
+    }
+
+    fn count_allocation(&self) {
+        self.allocations.send_modify(|count| *count += 1);
     }
 
     /// Everything that follows from what is known now. Returns when to look again.
-    fn catch_up(&mut self) -> Option<Timestamp> {
+    fn catch_up(&mut self) -> Option<Instant> {
         let now = clock::now();
         let cooled = self.pool.advance(now);
         self.serve_waiting(now);
@@ -248,154 +249,12 @@ impl<E: Ec2> PoolTask<E> {
         self.refuse_expired(now);
         self.publish();
         self.compact_if_due(now);
-        [cooled, wake_at, self.waiting.next_deadline()]
+        let by_the_clock = [cooled, wake_at].into_iter().flatten().min();
+        let by_the_clock = by_the_clock.map(|at| Instant::now() + at.since(now));
+        [by_the_clock, self.waiting.next_deadline()]
             .into_iter()
             .flatten()
             .min()
-    }
-
-    fn notice(&mut self, notice: Notice<E>) {
-        match notice {
-            Notice::Stage(stage) => {
-                if self.learned.is_none() {
-                    self.readiness.send_replace(Readiness::Starting(stage));
-                }
-            }
-            Notice::Learned(learned) => {
-                let now = clock::now();
-                for eni in learned.enis {
-                    tracing::info!(
-                        eni = %eni.id, device = eni.device.0, addresses = eni.addresses.len(),
-                        kind = ?eni.kind, "ENI is in the pool"
-                    );
-                    self.pool.apply(Event::EniFound(eni), now);
-                }
-                for holder in self.pool.ledger().holders() {
-                    tracing::warn!(
-                        key = %holder.key, address = %holder.address,
-                        "an allocated address is on no ENI that instance metadata shows; it stays \
-                         allocated"
-                    );
-                }
-                self.pool.note_foreign(learned.foreign);
-                self.learned = Some((learned.targets, learned.provisioning, learned.executor));
-            }
-            Notice::NoLeftovers => {
-                for token in std::mem::take(&mut self.left_open) {
-                    self.close_creation(token);
-                }
-            }
-        }
-    }
-
-    /// Notes that a creation has come to an end.
-    fn close_creation(&mut self, token: String) {
-        self.open_creations.retain(|(open, _)| *open != token);
-        if let Err(error) = self.journal.append(&Record::CreateEniDone { token }) {
-            // It will be looked for at the next start and found to have ended.
-            tracing::warn!(error = crate::report::chain(&error), "journal");
-        }
-    }
-
-    fn outcome(&mut self, outcome: Outcome) {
-        let event = match outcome {
-            Outcome::Happened(event) => event,
-            Outcome::CreationEnded { token, event } => {
-                self.close_creation(token);
-                event
-            }
-        };
-        log_event(&event);
-        self.pool.apply(event, clock::now());
-    }
-
-    fn replan(&mut self, now: Timestamp) -> Option<Timestamp> {
-        let (targets, provisioning, _) = self.learned.as_ref()?;
-        let demand = u32::try_from(self.waiting.len()).unwrap_or(u32::MAX);
-        let facts = Facts {
-            demand,
-            provisioning: *provisioning,
-        };
-        let plan = plan(&self.pool, targets, &facts, now);
-        self.pool.note_excess(plan.excess_since);
-        if plan.held_back != self.held_back {
-            for held in &plan.held_back {
-                tracing::info!(reason = %held, "held back");
-            }
-        }
-        let Plan {
-            actions,
-            held_back,
-            wake_at,
-            excess_since: _,
-        } = plan;
-        self.held_back = held_back;
-        let mut wake_at = wake_at;
-        for action in actions {
-            if !self.begin(action, now) {
-                // The plan counts on it; nothing else would wake us.
-                let again = now + UNWRITTEN;
-                wake_at = Some(wake_at.map_or(again, |at| at.min(again)));
-            }
-        }
-        wake_at
-    }
-
-    /// Ready while there is an address, one is on its way, or pods have them all: a full node is
-    /// no reason to take it for broken. Not ready when EC2 gives none.
-    fn publish(&self) {
-        let snapshot = Snapshot::of(&self.pool);
-        if self.learned.is_some() {
-            let on_its_way = snapshot.creating > 0 || self.pool.enis().any(|eni| eni.assigning > 0);
-            let refused = self.held_back.iter().find(|held| {
-                matches!(
-                    held,
-                    HeldBack::BackOff { .. } | HeldBack::ProvisioningDisabled
-                )
-            });
-            let readiness = if snapshot.free > 0 {
-                Readiness::Ready
-            } else if let Some(refused) = refused {
-                Readiness::NoAddress(refused.to_string())
-            } else if snapshot.total == 0 || (on_its_way && !self.readiness.borrow().is_ready()) {
-                Readiness::Starting(Stage::Pool)
-            } else {
-                Readiness::Ready
-            };
-            self.readiness.send_if_modified(|current| {
-                let changed = *current != readiness;
-                if changed {
-                    tracing::info!(from = %current, to = %readiness, "readiness");
-                    *current = readiness;
-                }
-                changed
-            });
-        }
-        self.snapshot.send_if_modified(|current| {
-            let changed = **current != snapshot;
-            if changed {
-                *current = Arc::new(snapshot);
-            }
-            changed
-        });
-        let wired: Vec<WiredEni> = self
-            .pool
-            .enis()
-            .filter(|eni| eni.kind == EniKind::Secondary && eni.state == EniState::Ready)
-            .map(|eni| WiredEni {
-                mac: eni.mac,
-                primary: eni.primary,
-                subnet: eni.subnet_cidr,
-                table: eni.table(),
-            })
-            .collect();
-        self.wired.send_if_modified(|current| {
-            let changed = *current != wired;
-            if changed {
-                *current = wired;
-            }
-            changed
-        });
     }
 
     fn compact_if_due(&mut self, now: Timestamp) {
@@ -421,36 +280,13 @@ impl<E: Ec2> PoolTask<E> {
     }
 }
 
-async fn sleep_until(deadline: Option<Timestamp>) {
+async fn sleep_until(deadline: Option<Instant>) {
     match deadline {
         // At least a millisecond: a deadline that has just passed must not become a busy loop.
         Some(deadline) => {
-            let left = deadline.since(clock::now()).max(Duration::from_millis(1));
-            tokio::time::sleep(left).await;
+            let least = Instant::now() + Duration::from_millis(1);
+            tokio::time::sleep_until(deadline.max(least)).await;
         }
         None => std::future::pending().await,
-    }
-}
-
-fn log_event(event: &Event) {
-    match event {
-        Event::CreationFailed { reason, .. } => {
-            tracing::warn!(reason, "an ENI could not be created");
-        }
-        Event::AssignFailed { eni, reason, .. } => {
-            tracing::warn!(%eni, reason, "addresses could not be assigned");
-        }
-        Event::EniFound(_)
-        | Event::CreationBegun { .. }
-        | Event::Created { .. }
-        | Event::AssignBegun { .. }
-        | Event::Assigned { .. }
-        | Event::AddressesFound { .. }
-        | Event::UnassignBegun { .. }
-        | Event::Unassigned { .. }
-        | Event::UnassignFailed { .. }
-        | Event::ReturnBegun { .. }
-        | Event::Returned { .. }
-        | Event::ReturnFailed { .. } => tracing::debug!(?event, "outcome"),
     }
 }

@@ -1,8 +1,9 @@
 //! ADD and DEL against the pool: the journal first, then the answer.
 
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 use vpc_aws::ec2::Ec2;
-use vpc_ipam::allocate::{held, undo};
+use vpc_ipam::allocate::{held, held_for_release, undo};
 use vpc_ipam::journal::Record;
 use vpc_ipam::{AllocateError, Allocation, Holder, allocate, release};
 use vpc_model::{PodKey, PodName, Timestamp};
@@ -29,6 +30,15 @@ impl<E: Ec2> PoolTask<E> {
                 // A caller that hung up does not undo a release.
                 let _ = reply.send(result);
             }
+            Request::Reconcile { observed, reply } => {
+                let _ = reply.send(self.reconcile(observed));
+            }
+            Request::Allocations { reply } => {
+                let _ = reply.send(self.allocations_now());
+            }
+            Request::TakeIn { eni } => self.take_in(*eni),
+            Request::Foreign { eni, foreign } => self.note_foreign(eni, foreign),
+            Request::Wired { eni } => self.wired_at_last(eni),
         }
     }
 
@@ -54,7 +64,7 @@ impl<E: Ec2> PoolTask<E> {
                 Attempt::Empty(_) => {}
             }
         }
-        let until = now + self.patience.add_wait;
+        let until = Instant::now() + self.patience.add_wait;
         self.waiting.push(Waiter {
             key,
             pod,
@@ -100,7 +110,7 @@ impl<E: Ec2> PoolTask<E> {
 
     /// Refuses the ADDs that have waited long enough, with the reason.
     pub(super) fn refuse_expired(&mut self, now: Timestamp) {
-        for waiter in self.waiting.expired(now) {
+        for waiter in self.waiting.expired(Instant::now()) {
             let refusal = if self.learned.is_none() {
                 AddRefusal::NotReady(self.readiness.borrow().to_string())
             } else {
@@ -119,10 +129,6 @@ impl<E: Ec2> PoolTask<E> {
                     reason.push_str("; ");
                     reason.push_str(&held.to_string());
                 }
-                let creating = self.pool.creations().count();
-                if creating > 0 {
-                    reason.push_str(&format!("; {creating} ENIs are being created"));
-                }
                 AddRefusal::NoAddress(reason)
             };
             let _ = waiter.reply.send(Err(refusal));
@@ -136,12 +142,13 @@ impl<E: Ec2> PoolTask<E> {
         };
         if !allocation.repeated {
             let record = Record::Allocate {
-                holder: holder(&allocation),
+                holder: Holder::from(&allocation),
             };
             if let Err(error) = self.journal.append(&record) {
                 undo(&mut self.pool, &allocation);
                 return Attempt::NotWritten(chain(&error));
             }
+            self.count_allocation();
         }
         Attempt::Granted(grant(&allocation))
     }
@@ -154,7 +161,7 @@ impl<E: Ec2> PoolTask<E> {
             let reason = "the sandbox was deleted while it waited".to_owned();
             let _ = waiter.reply.send(Err(AddRefusal::NoAddress(reason)));
         }
-        let found = held(&self.pool, key).ok_or(ReleaseRefusal::UnknownPod)?;
+        let found = held_for_release(&self.pool, key).ok_or(ReleaseRefusal::UnknownPod)?;
         if as_of.is_some_and(|as_of| found.since > as_of) {
             return Err(ReleaseRefusal::UnknownPod);
         }
@@ -169,20 +176,12 @@ impl<E: Ec2> PoolTask<E> {
             })
             .map_err(|error| ReleaseRefusal::Journal(chain(&error)))?;
         match release(&mut self.pool, key, now, self.patience.cooldown) {
-            Ok(released) => Ok(grant(&released)),
+            Ok(released) => {
+                self.count_allocation();
+                Ok(grant(&released))
+            }
             Err(_) => Err(ReleaseRefusal::UnknownPod),
         }
-    }
-}
-
-fn holder(allocation: &Allocation) -> Holder {
-    Holder {
-        key: allocation.key.clone(),
-        pod: allocation.pod.clone(),
-        address: allocation.address,
-        device: allocation.device,
-        card: allocation.card,
-        since: allocation.since,
     }
 }
 

@@ -1,10 +1,12 @@
 //! ADDs that found the pool empty. They are served in the order they came, each until its own
-//! deadline.
+//! deadline. Deadlines are by the monotonic clock: a wall clock that is set must not make the
+//! runtime wait longer, nor refuse an ADD early.
 
 use std::collections::VecDeque;
 
 use tokio::sync::oneshot;
-use vpc_model::{PodKey, PodName, Timestamp};
+use tokio::time::Instant;
+use vpc_model::{PodKey, PodName};
 
 use super::handle::{AddRefusal, Grant};
 
@@ -13,7 +15,7 @@ use super::handle::{AddRefusal, Grant};
 pub(super) struct Waiter {
     pub(super) key: PodKey,
     pub(super) pod: PodName,
-    pub(super) until: Timestamp,
+    pub(super) until: Instant,
     pub(super) reply: oneshot::Sender<Result<Grant, AddRefusal>>,
 }
 
@@ -58,7 +60,7 @@ impl Waiting {
     }
 
     /// Takes out those whose time is up, or whose caller is gone.
-    pub(super) fn expired(&mut self, now: Timestamp) -> Vec<Waiter> {
+    pub(super) fn expired(&mut self, now: Instant) -> Vec<Waiter> {
         let (over, still): (VecDeque<_>, VecDeque<_>) = std::mem::take(&mut self.queue)
             .into_iter()
             .partition(|waiter| waiter.until <= now || waiter.reply.is_closed());
@@ -72,7 +74,7 @@ impl Waiting {
     }
 
     /// When the next one's time is up.
-    pub(super) fn next_deadline(&self) -> Option<Timestamp> {
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
         self.queue.iter().map(|waiter| waiter.until).min()
     }
 
@@ -86,6 +88,11 @@ impl Waiting {
 mod tests {
     use super::*;
 
+    fn after(millis: u64) -> Instant {
+        static START: std::sync::LazyLock<Instant> = std::sync::LazyLock::new(Instant::now);
+        *START + std::time::Duration::from_millis(millis)
+    }
+
     fn waiter(name: &str, until: u64) -> (Waiter, oneshot::Receiver<Result<Grant, AddRefusal>>) {
         let (reply, answer) = oneshot::channel();
         let key = PodKey {
@@ -93,12 +100,11 @@ mod tests {
             container_id: name.to_owned(),
             if_name: "eth0".to_owned(),
         };
-        let until = Timestamp::from_millis(until);
         (
             Waiter {
                 key,
                 pod: PodName::default(),
-                until,
+                until: after(until),
                 reply,
             },
             answer,
@@ -135,7 +141,7 @@ mod tests {
         waiting.push(second);
         waiting.push(again);
         assert_eq!(waiting.len(), 2);
-        assert_eq!(waiting.pop().unwrap().until, Timestamp::from_millis(20));
+        assert_eq!(waiting.pop().unwrap().until, after(20));
     }
 
     #[test]
@@ -148,8 +154,8 @@ mod tests {
         waiting.push(gone);
         waiting.push(stays);
         drop(answer);
-        assert_eq!(waiting.expired(Timestamp::from_millis(5)).len(), 2);
+        assert_eq!(waiting.expired(after(5)).len(), 2);
         assert_eq!(waiting.len(), 1);
-        assert_eq!(waiting.next_deadline(), Some(Timestamp::from_millis(50)));
+        assert_eq!(waiting.next_deadline(), Some(after(50)));
     }
 }

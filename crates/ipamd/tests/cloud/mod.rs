@@ -13,11 +13,12 @@ use vpc_aws::ec2::{
 };
 use vpc_aws::{Answer, Error};
 use vpc_ipam::plan::Provisioning;
-use vpc_ipam::{EniKind, NewEni, Targets, WarmTarget};
+use vpc_ipam::subnets::Candidate;
+use vpc_ipam::{EniKind, Mode, NewEni, Slots, Targets, WarmTarget};
 use vpc_ipamd::eni_life::{self, NodeFacts};
 use vpc_ipamd::executor::{Executor, Outcome};
 use vpc_ipamd::journal_file::JournalFile;
-use vpc_ipamd::pool_task::{Learned, Notice, Patience, PoolHandle, PoolTask};
+use vpc_ipamd::pool_task::{Discovery, Learned, Notice, Patience, PoolHandle, PoolTask};
 use vpc_ipamd::readiness::Readiness;
 use vpc_model::{
     AttachmentId, DeviceIndex, EniId, InstanceId, Ipv4Prefix, MacAddress, Mtu, NetworkCard,
@@ -195,7 +196,7 @@ pub(crate) struct Daemon {
     notices: mpsc::UnboundedSender<Notice<Cloud>>,
     readiness: watch::Receiver<Readiness>,
     stop: oneshot::Sender<()>,
-    task: tokio::task::JoinHandle<()>,
+    task: tokio::task::JoinHandle<(vpc_ipam::Ledger, u64)>,
 }
 
 /// Starts a pool task on the journal in `folder`.
@@ -225,7 +226,6 @@ impl Daemon {
     pub(crate) fn learn(&self, cloud: &Cloud, warm: WarmTarget, enis: Vec<NewEni>) {
         let node = NodeFacts {
             instance: "i-1".parse().unwrap(),
-            subnet: "subnet-1".parse().unwrap(),
             security_groups: Vec::new(),
             tags: BTreeMap::new(),
             mtu: Mtu::default(),
@@ -234,8 +234,11 @@ impl Daemon {
             ec2: Arc::new(cloud.clone()),
             node: Arc::new(node),
         };
-        let cidr = "10.0.1.0/24".parse().unwrap();
-        let executor = Executor::new(cloud, cidr, self.outcomes.clone());
+        let executor = Executor::new(cloud, self.outcomes.clone());
+        let subnet = Candidate {
+            id: "subnet-1".parse().unwrap(),
+            cidr: "10.0.1.0/24".parse().unwrap(),
+        };
         let targets = Targets {
             warm,
             max_enis: 1,
@@ -246,7 +249,9 @@ impl Daemon {
             return_delay: Duration::from_secs(60),
         };
         let learned = Learned {
+            mode: Mode::SecondaryIps,
             targets,
+            discovery: Discovery::new(subnet, None),
             provisioning: Provisioning::Enabled,
             enis,
             foreign: Default::default(),
@@ -284,9 +289,12 @@ pub(crate) fn pool_eni(device: u8, last: &[u8]) -> NewEni {
         subnet: "subnet-1".parse().unwrap(),
         subnet_cidr: "10.0.1.0/24".parse().unwrap(),
         primary: Ipv4Addr::new(10, 0, 1, 4 + device),
-        addresses: last
-            .iter()
-            .map(|last| Ipv4Addr::new(10, 0, 1, *last))
-            .collect(),
+        exclusion: None,
+        attached_at: None,
+        slots: Slots::of_addresses(
+            last.iter()
+                .map(|last| Ipv4Addr::new(10, 0, 1, *last))
+                .collect(),
+        ),
     }
 }

@@ -59,6 +59,8 @@ pub struct Settings {
     pub ipv4_mode: Ipv4Mode,
     /// How long an ADD waits for an address before it fails.
     pub add_wait: Duration,
+    /// How many pods the node runs at most; nothing for no such cap.
+    pub max_pods: Option<u32>,
     /// How old an ENI must be before it is given back.
     pub eni_min_age: Duration,
     /// How long an excess must last before it is given back.

@@ -63,12 +63,12 @@ pub(crate) static ENABLE_SUBNET_DISCOVERY: Key<bool> = Key {
     name: "ENABLE_SUBNET_DISCOVERY",
     kind: SWITCH,
     fallback: Fallback::Text("true"),
-    support: Support::NoEffect(
-        "new ENIs are always created in the subnet of the primary ENI for now",
-    ),
+    support: Support::Supported,
     read_by: IPAMD,
     doc: "Create new ENIs in any subnet of the availability zone that is tagged for it \
-          (kubernetes.io/role/cni), the one with most free addresses first.",
+          (kubernetes.io/role/cni), the one with most free addresses first, and give no addresses \
+          of ENIs in subnets tagged against it. Where ec2:DescribeSubnets is denied, the primary \
+          ENI's subnet is used.",
 };
 
 pub(crate) static DISABLE_LEAKED_ENI_CLEANUP: Key<bool> = Key {
@@ -123,7 +123,7 @@ pub(crate) static AWS_VPC_K8S_CNI_BACKING_STORE: Key<PathBuf> = Key {
     name: "AWS_VPC_K8S_CNI_BACKING_STORE",
     kind: PATH,
     fallback: Fallback::Text("/var/run/aws-node/ipam.json"),
-    support: Support::NoEffect("upstream's checkpoint is neither read nor written yet"),
+    support: Support::Supported,
     read_by: IPAMD,
     doc: "Upstream's checkpoint file: taken over at the first start on a node that upstream ran \
           on, and written so that upstream can be rolled back to.",

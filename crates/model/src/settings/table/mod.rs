@@ -46,6 +46,7 @@ pub(crate) static TABLE: &[Section] = &[
             &pool::ENABLE_PREFIX_DELEGATION,
             &pool::IP_COOLDOWN_PERIOD,
             &pool::VPC_CNI_ADD_WAIT,
+            &pool::VPC_CNI_MAX_PODS,
             &pool::VPC_CNI_RETURN_DELAY,
             &pool::VPC_CNI_ENI_MIN_AGE,
             &pool::VPC_CNI_RECONCILE_INTERVAL,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::IPAMD;
 use crate::settings::key::{Fallback, Key, Support};
-use crate::settings::kinds::{COUNT, INTERVAL, SECONDS, SWITCH, TARGET, WAIT};
+use crate::settings::kinds::{CAP, COUNT, INTERVAL, SECONDS, SWITCH, TARGET, WAIT};
 
 pub(crate) static WARM_ENI_TARGET: Key<u32> = Key {
     name: "WARM_ENI_TARGET",
@@ -52,7 +52,7 @@ pub(crate) static ENABLE_PREFIX_DELEGATION: Key<bool> = Key {
     name: "ENABLE_PREFIX_DELEGATION",
     kind: SWITCH,
     fallback: Fallback::Text("false"),
-    support: Support::Refused("prefix delegation is not supported yet"),
+    support: Support::Supported,
     read_by: IPAMD,
     doc: "Assign /28 prefixes to ENIs instead of single addresses: sixteen times the pods in the \
           same address slots. Needs a Nitro or bare-metal type and one of WARM_PREFIX_TARGET, \
@@ -78,6 +78,16 @@ pub(crate) static VPC_CNI_ADD_WAIT: Key<Duration> = Key {
     read_by: IPAMD,
     doc: "How long, in milliseconds, an ADD that finds no free address waits for one before it \
           fails and the runtime tries again. 0 does not wait.",
+};
+
+pub(crate) static VPC_CNI_MAX_PODS: Key<Option<u32>> = Key {
+    name: "VPC_CNI_MAX_PODS",
+    kind: CAP,
+    fallback: Fallback::Unset,
+    support: Support::Supported,
+    read_by: IPAMD,
+    doc: "How many pods the node runs at most (the kubelet's maxPods). The pool never asks for more \
+          addresses than that. Unset: no cap but the instance type's.",
 };
 
 pub(crate) static VPC_CNI_RETURN_DELAY: Key<Duration> = Key {

@@ -1,0 +1,412 @@
+//! Generated histories of a node: pods come and go, EC2 answers late, refuses, loses its answers;
+//! metadata is stale; somebody changes things in the console; the daemon is killed. After every
+//! step what must always hold is checked against a model that knows only pods, addresses and when
+//! they were released.
+
+mod foreign;
+mod random;
+mod rules;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use vpc_ipam::journal::{self, REMEMBERED, Record};
+use vpc_ipam::ledger::Holder;
+use vpc_ipam::plan::Provisioning;
+use vpc_ipam::targets::WarmTarget;
+use vpc_ipam::{EniKind, Event, Mode, Pool, Refusal, Work, allocate, plan, release};
+use vpc_model::{EniId, Timestamp};
+
+use crate::executor::{CloudEni, Node, key, pod};
+pub(crate) use random::Random;
+
+/// A history under way.
+pub(crate) struct History {
+    pub(crate) seed: u64,
+    pub(crate) random: Random,
+    pub(crate) node: Node,
+    /// Who has what, as the pods see it.
+    pub(crate) pods: BTreeMap<String, Ipv4Addr>,
+    /// Pods that wait for an address.
+    pub(crate) waiting: VecDeque<String>,
+    pub(crate) released: BTreeMap<Ipv4Addr, Timestamp>,
+    journal: Vec<u8>,
+    /// Actions that were begun, and whose outcome is not here.
+    pending: Vec<Work>,
+    /// What EC2 had at which time.
+    past: VecDeque<(Timestamp, BTreeMap<EniId, CloudEni>)>,
+    /// Addresses that somebody took away and the pool may not know it.
+    tampered: BTreeSet<Ipv4Addr>,
+    /// ENIs that somebody attached and that are none of our business.
+    strangers: BTreeSet<EniId>,
+    taken_by_others: Vec<Ipv4Addr>,
+    next_pod: u32,
+    log: VecDeque<String>,
+    /// What was found broken in the course of a step.
+    faults: Vec<String>,
+}
+
+/// Shapes that make limits bite: ENIs, slots of each.
+const SHAPES: [(u32, u32); 4] = [(3, 3), (4, 14), (2, 9), (8, 29)];
+
+impl History {
+    pub(crate) fn new(seed: u64) -> Self {
+        let mut random = Random::new(seed);
+        let shape = *random.pick(&SHAPES).unwrap();
+        let mode = mode(&mut random);
+        let warm = warm(&mut random, mode);
+        let subnets = ["10.0.0.0/24", "10.0.1.0/24"];
+        let count = 1 + usize::try_from(random.below(2)).unwrap();
+        let mut node = Node::in_subnets(shape, mode, warm, &subnets[..count]);
+        node.pool = node.pool.seeded(seed);
+        if random.one_in(2) {
+            node.targets.max_pods = Some(4 + u32::try_from(random.below(60)).unwrap());
+        }
+        Self {
+            seed,
+            random,
+            node,
+            pods: BTreeMap::new(),
+            waiting: VecDeque::new(),
+            released: BTreeMap::new(),
+            journal: journal::HEADER.as_bytes().to_vec(),
+            pending: Vec::new(),
+            past: VecDeque::new(),
+            tampered: BTreeSet::new(),
+            strangers: BTreeSet::new(),
+            taken_by_others: Vec::new(),
+            next_pod: 0,
+            log: VecDeque::new(),
+            faults: Vec::new(),
+        }
+    }
+
+    /// Lets that many things happen.
+    pub(crate) fn run(&mut self, steps: u32) {
+        for step in 0..steps {
+            let what = self.step();
+            self.log.push_back(format!("{step}: {what}"));
+            if self.log.len() > 80 {
+                self.log.pop_front();
+            }
+            let broken = self.broken(step % 8 == 0);
+            assert!(
+                broken.is_empty(),
+                "seed {}, step {step}: {broken:#?}\nbefore that:\n{:#?}",
+                self.seed,
+                self.log
+            );
+        }
+    }
+
+    /// Lets everything come to rest: nobody interferes any more, EC2 answers at once, the node
+    /// knows what it has, and minutes pass. Then the pool holds what it should and no more.
+    pub(crate) fn rest(&mut self) {
+        let _ = self.subnet_is_relieved();
+        self.node.facts.provisioning = Provisioning::Enabled;
+        let _ = self.restart();
+        for _ in 0..60 {
+            self.node.pass(30);
+            self.forget_the_rested();
+            let _ = self.reconcile();
+            self.serve_waiting();
+            self.node.facts.demand = u32::try_from(self.waiting.len()).unwrap();
+            self.node.settle_in_steps(self.node.facts.demand);
+        }
+        let broken = self.not_at_rest();
+        assert!(
+            broken.is_empty(),
+            "seed {}, at rest: {broken:#?}\n{:#?}\n{:#?}",
+            self.seed,
+            self.node.targets,
+            vpc_ipam::Snapshot::of(&self.node.pool).with_plan(&self.plan(&self.node.pool))
+        );
+    }
+
+    fn step(&mut self) -> String {
+        let what = match self.random.below(100) {
+            0..=24 => self.add_pod(),
+            25..=44 => self.delete_pod(),
+            45..=69 => self.outcome(),
+            70..=87 => self.time(),
+            88..=93 => self.reconcile(),
+            94..=96 => self.foreign(),
+            97 => self.cordon(),
+            98 => self.restart(),
+            _ => self.other_settings(),
+        };
+        self.node.pool.advance(self.node.now);
+        self.forget_the_rested();
+        self.serve_waiting();
+        self.replan();
+        if self.agrees() {
+            self.tampered.clear();
+        }
+        what
+    }
+
+    /// A clock that steps back later does not make an address rest again.
+    fn forget_the_rested(&mut self) {
+        let (now, cooldown) = (self.node.now, self.node.targets.cooldown);
+        self.released
+            .retain(|_, released| now.since(*released) < cooldown);
+    }
+
+    fn add_pod(&mut self) -> String {
+        self.next_pod += 1;
+        let name = format!("pod-{}", self.next_pod);
+        self.waiting.push_back(name.clone());
+        format!("ADD {name}")
+    }
+
+    fn serve_waiting(&mut self) {
+        while let Some(name) = self.waiting.pop_front() {
+            let now = self.node.now;
+            let Ok(got) = allocate(&mut self.node.pool, &key(&name), &pod(&name), now) else {
+                self.waiting.push_front(name);
+                return;
+            };
+            self.handed_out(&got, &name);
+            let holder = Holder::from(&got);
+            self.append(&Record::Allocate { holder });
+            self.pods.insert(name, got.address);
+        }
+    }
+
+    fn handed_out(&mut self, got: &vpc_ipam::Allocation, name: &str) {
+        let address = got.address;
+        self.log.push_back(format!("{name} gets {address}"));
+        if let Some((other, _)) = self.pods.iter().find(|(_, held)| **held == address) {
+            let fault = format!("{name} gets {address}, which {other} has");
+            self.faults.push(fault);
+        }
+        if let Some(released) = self.released.get(&address) {
+            let rested = self.node.now.since(*released);
+            if rested < self.node.targets.cooldown {
+                let fault = format!("{name} gets {address}, which rested {rested:?} only");
+                self.faults.push(fault);
+            }
+        }
+        let eni = &self.node.cloud.enis.get(got.eni.as_ref().unwrap());
+        let real = eni.is_some_and(|eni| rules::has(eni, address));
+        if !real && !self.tampered.contains(&address) {
+            let fault = format!("{name} gets {address}, which EC2 does not know there");
+            self.faults.push(fault);
+        }
+    }
+
+    fn delete_pod(&mut self) -> String {
+        let names: Vec<_> = self.pods.keys().cloned().collect();
+        let Some(name) = self.random.pick(&names).cloned() else {
+            return "nothing to DEL".to_owned();
+        };
+        let cooldown = self.node.targets.cooldown;
+        let now = self.node.now;
+        let until = now + cooldown;
+        let got = release(&mut self.node.pool, &key(&name), now, cooldown).unwrap();
+        let address = self.pods.remove(&name).unwrap();
+        assert_eq!(got.address, address, "seed {}: DEL {name}", self.seed);
+        self.append(&Record::Release {
+            key: got.key,
+            until,
+        });
+        self.released.insert(address, now);
+        format!("DEL {name} with {address}")
+    }
+
+    fn append(&mut self, record: &Record) {
+        self.journal.extend(journal::encode(record).into_bytes());
+    }
+
+    fn replan(&mut self) {
+        let plan = self.plan(&self.node.pool);
+        self.check_plan(&plan);
+        self.node.pool.note_excess(plan.excess_since);
+        for action in plan.actions {
+            if let Some(intent) = self.intent(&action.work) {
+                self.append(&intent);
+            }
+            self.node.pool.apply(action.work.begun(), self.node.now);
+            self.pending.push(action.work);
+        }
+    }
+
+    /// What is written before EC2 is asked to take something back.
+    fn intent(&self, work: &Work) -> Option<Record> {
+        let until = self.node.now + REMEMBERED;
+        match work.clone() {
+            Work::Unassign { eni, slots } => Some(Record::GiveBack {
+                eni,
+                addresses: slots.addresses,
+                prefixes: slots.prefixes,
+                until,
+            }),
+            Work::Return { eni } => Some(Record::ReturnEni { eni, until }),
+            Work::Create { .. } | Work::Assign { .. } => None,
+        }
+    }
+
+    pub(crate) fn plan(&self, pool: &Pool) -> vpc_ipam::Plan {
+        let facts = vpc_ipam::Facts {
+            demand: u32::try_from(self.waiting.len()).unwrap(),
+            ..self.node.facts.clone()
+        };
+        plan(pool, &self.node.targets, &facts, self.node.now)
+    }
+
+    /// One of the actions that were begun ends, in any order.
+    fn outcome(&mut self) -> String {
+        let count = u64::try_from(self.pending.len()).unwrap();
+        if count == 0 {
+            return "nothing pending".to_owned();
+        }
+        let index = usize::try_from(self.random.below(count)).unwrap();
+        let work = self.pending.swap_remove(index);
+        let text = format!("{work:?}");
+        let event = match self.random.below(20) {
+            0 => failed(&work),
+            1 => {
+                // It took effect and the answer is lost. The executor tries again to give things
+                // back until it knows; requests for more it does not repeat.
+                let outcome = self.node.carry_out(&work);
+                match &work {
+                    Work::Create { .. } | Work::Assign { .. } => failed(&work),
+                    Work::Unassign { .. } | Work::Return { .. } => outcome,
+                }
+            }
+            _ => self.node.carry_out(&work),
+        };
+        if let Event::ReturnFailed { eni, .. } = &event {
+            let (eni, until) = (eni.clone(), self.node.now);
+            self.append(&Record::ReturnEni { eni, until });
+        }
+        let ended = format!("{text} ended: {event:?}");
+        self.node.pool.apply(event, self.node.now);
+        ended
+    }
+
+    fn time(&mut self) -> String {
+        if self.random.one_in(40) {
+            let back = self.random.below(4_000);
+            self.node.now = Timestamp::from_millis(self.node.now.as_millis() - back);
+            return format!("the clock steps back by {back} ms");
+        }
+        let seconds = 1 + self.random.below(40);
+        self.past
+            .push_back((self.node.now, self.node.cloud.enis.clone()));
+        if self.past.len() > 30 {
+            self.past.pop_front();
+        }
+        self.node.pass(seconds);
+        format!("{seconds} s pass")
+    }
+
+    fn cordon(&mut self) -> String {
+        let facts = &mut self.node.facts;
+        facts.provisioning = match facts.provisioning {
+            Provisioning::Enabled => Provisioning::Cordoned,
+            Provisioning::Cordoned | Provisioning::Disabled | Provisioning::ImdsOnly => {
+                Provisioning::Enabled
+            }
+        };
+        format!("{:?}", facts.provisioning)
+    }
+
+    /// The daemon is killed: what it had begun happens or does not, and nobody hears of it.
+    fn restart(&mut self) -> String {
+        for work in std::mem::take(&mut self.pending) {
+            if self.random.one_in(2) {
+                let _ = self.node.carry_out(&work);
+            }
+        }
+        if self.random.one_in(3) {
+            // The last record was being written.
+            let torn = journal::encode(&Record::CreateEni {
+                token: "torn".to_owned(),
+                at: self.node.now,
+            });
+            let cut = usize::try_from(self.random.below(20)).unwrap();
+            self.journal.extend(&torn.as_bytes()[..cut]);
+        }
+        let replay = journal::replay(&self.journal).unwrap();
+        self.journal.truncate(replay.valid);
+        if self.random.one_in(2) {
+            self.journal = journal::HEADER.as_bytes().to_vec();
+            for record in journal::compact(&replay.ledger, &[]) {
+                self.append(&record);
+            }
+        }
+        let mode = self.node.pool.mode();
+        self.node.pool = Pool::new(replay.ledger).in_mode(mode).seeded(self.seed);
+        let now = self.node.now;
+        // Metadata may be as old as a minute.
+        let stale = self.stale_metadata();
+        for (id, eni) in stale {
+            let found = self.as_found(&id, &eni);
+            self.node.pool.apply(Event::EniFound(found), now);
+        }
+        "restart".to_owned()
+    }
+
+    fn other_settings(&mut self) -> String {
+        let mode = mode(&mut self.random);
+        self.node.targets.warm = warm(&mut self.random, mode);
+        self.node.pool.set_mode(mode);
+        let restarted = self.restart();
+        format!("{restarted} with {mode:?} and {:?}", self.node.targets.warm)
+    }
+
+    pub(crate) fn kind_of(&self, eni: &CloudEni) -> EniKind {
+        if eni.device.0 == 0 {
+            EniKind::Primary
+        } else {
+            EniKind::Secondary
+        }
+    }
+
+    pub(crate) fn cooldown(&self) -> Duration {
+        self.node.targets.cooldown
+    }
+}
+
+fn mode(random: &mut Random) -> Mode {
+    if random.one_in(2) {
+        Mode::Prefixes
+    } else {
+        Mode::SecondaryIps
+    }
+}
+
+fn warm(random: &mut Random, mode: Mode) -> WarmTarget {
+    let mut number = |bound| u32::try_from(random.below(bound)).unwrap();
+    match (number(3), mode) {
+        (0, Mode::SecondaryIps) => WarmTarget::Enis(number(3)),
+        (0, Mode::Prefixes) => WarmTarget::Prefixes(number(4)),
+        (1 | 2, _) | (_, Mode::SecondaryIps | Mode::Prefixes) => WarmTarget::Ips {
+            warm: number(12),
+            minimum: number(25),
+        },
+    }
+}
+
+/// The outcome of an action that failed for a reason of its own.
+fn failed(work: &Work) -> Event {
+    let reason = "throttled".to_owned();
+    let refusal = Refusal::Other;
+    match work.clone() {
+        Work::Create { creation, .. } => Event::CreationFailed {
+            creation,
+            refusal,
+            reason,
+        },
+        Work::Assign { eni, ask } => Event::AssignFailed {
+            eni,
+            ask,
+            refusal,
+            reason,
+        },
+        Work::Unassign { eni, slots } => Event::UnassignFailed { eni, slots, reason },
+        Work::Return { eni } => Event::ReturnFailed { eni, reason },
+    }
+}

@@ -1,0 +1,81 @@
+//! The plan, after everything that happened, and its beginning.
+
+use std::time::Duration;
+
+use vpc_aws::ec2::Ec2;
+use vpc_ipam::{Facts, HeldBack, Plan, Work, plan};
+use vpc_model::Timestamp;
+
+use super::PoolTask;
+
+/// When to try again what could not be written to the journal.
+const UNWRITTEN: Duration = Duration::from_secs(5);
+
+impl<E: Ec2> PoolTask<E> {
+    /// Plans and begins. Returns when a new plan may say something else.
+    pub(super) fn replan(&mut self, now: Timestamp) -> Option<Timestamp> {
+        let node = self.learned.as_ref()?;
+        let facts = Facts {
+            demand: u32::try_from(self.waiting.len()).unwrap_or(u32::MAX),
+            provisioning: node.provisioning,
+            subnets: node.discovery.candidates().to_vec(),
+            reserved_enis: 0,
+        };
+        let plan = plan(&self.pool, &node.targets, &facts, now);
+        self.pool.note_excess(plan.excess_since);
+        self.say_held_back(&plan);
+        let Plan {
+            actions,
+            held_back,
+            mut wake_at,
+            excess_since: _,
+        } = plan;
+        let no_subnet = held_back.contains(&HeldBack::NoSubnet);
+        self.held_back = held_back;
+        let (creates, others): (Vec<_>, Vec<_>) = actions
+            .into_iter()
+            .partition(|action| matches!(action.work, Work::Create { .. }));
+        let subnets_first =
+            (no_subnet || !creates.is_empty()) && self.ask_for_subnets_if_stale(now);
+        let mut wake = |at: Timestamp| wake_at = Some(wake_at.map_or(at, |before| before.min(at)));
+        if no_subnet && let Some(at) = self.subnets_fresh_until() {
+            wake(at.max(now));
+        }
+        // The answer wakes us, and the plan is made again with the subnets it names.
+        let creates = creates.into_iter().filter(|_| !subnets_first);
+        for action in others.into_iter().chain(creates) {
+            if !self.begin(action, now) {
+                // The plan counts on it; nothing else would wake us.
+                wake(now + UNWRITTEN);
+            }
+        }
+        wake_at
+    }
+
+    /// Has EC2 asked for the subnets where what is known of them is too old. Says whether its
+    /// answer is to be waited for.
+    fn ask_for_subnets_if_stale(&mut self, now: Timestamp) -> bool {
+        let Some(node) = &mut self.learned else {
+            return false;
+        };
+        if !node.discovery.is_stale(now) {
+            return false;
+        }
+        if let Some(query) = node.discovery.ask() {
+            node.executor.look_up_subnets(query);
+        }
+        true
+    }
+
+    fn subnets_fresh_until(&self) -> Option<Timestamp> {
+        self.learned.as_ref()?.discovery.fresh_until()
+    }
+
+    fn say_held_back(&self, plan: &Plan) {
+        for held in &plan.held_back {
+            if !self.held_back.contains(held) {
+                tracing::info!(name = held.name(), reason = %held, "held back");
+            }
+        }
+    }
+}
