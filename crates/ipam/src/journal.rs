@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use vpc_model::{EniId, Ipv4Prefix, PodKey, Timestamp};
 
 use crate::ledger::{Holder, Ledger, Slot};
+use crate::pool::Event;
 
 /// The first line of a journal.
 pub const HEADER: &str = "vpc-cni-journal/1\n";
@@ -83,6 +84,28 @@ pub enum Record {
         /// The client token of the request.
         token: String,
     },
+}
+
+impl Record {
+    /// What is to be written before `event` is applied, so that a restart knows it: what EC2 says
+    /// is gone is shown by metadata for some time yet.
+    #[must_use]
+    pub fn of_loss(event: &Event, now: Timestamp) -> Option<Self> {
+        let until = now + REMEMBERED;
+        match event {
+            Event::SlotsLost { eni, slots } => Some(Self::GiveBack {
+                eni: eni.clone(),
+                addresses: slots.addresses.clone(),
+                prefixes: slots.prefixes.clone(),
+                until,
+            }),
+            Event::EniLost { eni } => Some(Self::ReturnEni {
+                eni: eni.clone(),
+                until,
+            }),
+            _ => None,
+        }
+    }
 }
 
 /// A journal that cannot be trusted.

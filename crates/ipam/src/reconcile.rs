@@ -5,7 +5,8 @@
 //! | slots the pool does not know | they are taken in | they are taken in |
 //! | an ENI the pool does not know | EC2 is asked whose it is | it is to be wired, then taken in |
 //! | slots that are gone | EC2 is asked | they leave the pool |
-//! | an ENI that is gone, or elsewhere | EC2 is asked | it leaves the pool |
+//! | an ENI that is gone | EC2 is asked | it leaves the pool |
+//! | an ENI that is elsewhere | EC2 is asked | it is to be wired, then known to be there |
 //! | another kind, other tags | metadata does not know | it is classified anew |
 //!
 //! Whatever leaves, no allocation is forgotten: it goes to the ledger and stays the pod's until
@@ -224,12 +225,13 @@ impl Reconciliation {
                 eni: eni.id.clone(),
                 device: seen.device,
             };
-            let event = Event::EniLost {
-                eni: eni.id.clone(),
-            };
-            self.gone(source, &eni.id, finding, event);
-            if source == Source::Ec2 {
-                self.to_wire.push(eni.id.clone());
+            self.findings.push(finding);
+            match source {
+                Source::Metadata => {
+                    self.ask_ec2.insert(eni.id.clone());
+                }
+                Source::MetadataOnly => {}
+                Source::Ec2 => self.to_wire.push(eni.id.clone()),
             }
             return;
         }

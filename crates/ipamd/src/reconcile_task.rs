@@ -14,7 +14,6 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use vpc_aws::ec2::{Ec2, NetworkInterface};
 use vpc_aws::imds::{Imds, ImdsEni};
-use vpc_ipam::Slots;
 use vpc_ipam::classify::Exclusion;
 use vpc_ipam::reconcile::{Observed, Seen, Source};
 use vpc_model::settings::Provisioning;
@@ -141,9 +140,6 @@ impl<E: Ec2, I: Imds> Reconciler<'_, E, I> {
         };
         match self.attached.sort(shown, described, subnets) {
             Sorted::Pool(mut eni) => {
-                if let Some(described) = described {
-                    eni.slots = slots(described);
-                }
                 if learn::is_ours_to_wire(eni.kind, eni.exclusion.as_ref())
                     && !learn::wire(&eni, self.mtu).await
                 {
@@ -172,16 +168,9 @@ impl<E: Ec2, I: Imds> Reconciler<'_, E, I> {
                 Some(shown) if shown.mac == self.attached.primary_mac => shown.device,
                 _ => attachment.device,
             },
-            slots: slots(eni),
+            slots: learn::slots_of(eni),
             class: shown.map(|shown| self.attached.class(shown, Some(eni), &described.subnets)),
         })
-    }
-}
-
-fn slots(eni: &NetworkInterface) -> Slots {
-    Slots {
-        addresses: eni.addresses.clone(),
-        prefixes: eni.prefixes.clone(),
     }
 }
 

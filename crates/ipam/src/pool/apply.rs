@@ -84,7 +84,7 @@ impl Pool {
             Event::ReturnBegun { eni } => self.return_begun(&eni, now),
             Event::Returned { eni } => self.returned(&eni, now),
             Event::ReturnFailed { eni, reason } => self.return_failed(&eni, reason, now),
-            Event::EniLost { eni } => self.remove_eni(&eni, now),
+            Event::EniLost { eni } => self.eni_lost(&eni, now),
             Event::Reclassified {
                 eni,
                 kind,
@@ -168,6 +168,7 @@ impl Pool {
     fn add_eni(&mut self, new: NewEni, source: Source, now: Timestamp) {
         let (id, slots) = (new.id.clone(), new.slots.clone());
         if self.enis.contains_key(&id) {
+            self.make_place(&new, now);
             self.with_eni(&id, |eni| {
                 eni.kind = new.kind;
                 eni.exclusion = new.exclusion;
@@ -188,7 +189,7 @@ impl Pool {
         let before = self
             .enis
             .values()
-            .find(|eni| (eni.card, eni.device) == place);
+            .find(|eni| eni.id != new.id && (eni.card, eni.device) == place);
         if let Some(gone) = before.map(|eni| eni.id.clone()) {
             self.remove_eni(&gone, now);
         }

@@ -163,6 +163,15 @@ impl Eni {
             .map(|(prefix, addresses)| (*prefix, addresses.counts()))
     }
 
+    /// What it holds for pods, by name.
+    #[must_use]
+    pub fn slots(&self) -> Slots {
+        Slots {
+            addresses: self.singles().map(|(address, _)| address).collect(),
+            prefixes: self.prefixes().map(|(prefix, _)| prefix).collect(),
+        }
+    }
+
     /// The state of one address; nothing if the ENI does not have it.
     #[must_use]
     pub fn state_of(&self, address: Ipv4Addr) -> Option<&AddressState> {

@@ -90,6 +90,14 @@ impl Pool {
         self.remove_eni(id, now);
     }
 
+    /// EC2 says that an ENI is gone; metadata will show it for a while.
+    pub(super) fn eni_lost(&mut self, id: &EniId, now: Timestamp) {
+        if self.enis.contains_key(id) {
+            self.ledger.return_eni(id.clone(), now + REMEMBERED);
+            self.remove_eni(id, now);
+        }
+    }
+
     pub(super) fn return_failed(&mut self, id: &EniId, reason: String, now: Timestamp) {
         let known = self.with_eni(id, |eni| eni.state = EniState::Ready);
         if known.is_some() {
@@ -139,10 +147,7 @@ impl Pool {
         let Some(eni) = self.enis.get(id) else {
             return;
         };
-        let slots = Slots {
-            addresses: eni.singles().map(|(address, _)| address).collect(),
-            prefixes: eni.prefixes().map(|(prefix, _)| prefix).collect(),
-        };
+        let slots = eni.slots();
         self.lose_slots(id, &slots, now);
         self.enis.remove(id);
         self.back_offs.lift(&Scope::Eni(id.clone()));

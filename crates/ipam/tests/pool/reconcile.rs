@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use crate::executor::{Node, key};
 use vpc_ipam::allocate::held;
 use vpc_ipam::classify::{Class, Exclusion, Ours};
+use vpc_ipam::journal::REMEMBERED;
 use vpc_ipam::reconcile::{Finding, Observed, Reconciliation, Seen, Source, reconcile};
 use vpc_ipam::{Ask, EniKind, Event, Mode, Slots, WarmTarget};
 use vpc_model::{DeviceIndex, NetworkCard};
@@ -121,7 +122,11 @@ fn an_eni_that_is_gone_takes_no_allocation_with_it_and_gives_it_back_when_it_ret
         usize::try_from(pods).unwrap()
     );
 
+    // Whoever shows it a moment later may be showing what was.
     node.cloud = before;
+    let early = reconcile(&node.pool, &observe(&node, Source::Metadata));
+    assert_eq!(early.findings, []);
+    node.pass(REMEMBERED.as_secs());
     let result = reconcile(&node.pool, &observe(&node, Source::Ec2));
     assert_eq!(result.to_wire.as_slice(), std::slice::from_ref(&second.id));
     let found = vpc_ipam::NewEni {

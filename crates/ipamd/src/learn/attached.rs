@@ -117,7 +117,8 @@ impl Attached {
             subnet: shown.subnet.clone(),
             subnet_cidr,
             primary,
-            slots: slots(shown),
+            // Metadata lags; EC2's word outranks it.
+            slots: described.map_or_else(|| slots(shown), slots_of),
             attached_at: None,
         }))
     }
@@ -277,6 +278,15 @@ pub fn slots(shown: &ImdsEni) -> Slots {
     Slots {
         addresses: shown.addresses.iter().skip(1).copied().collect(),
         prefixes: shown.prefixes.clone(),
+    }
+}
+
+/// What an ENI holds for pods, as EC2 says.
+#[must_use]
+pub fn slots_of(eni: &NetworkInterface) -> Slots {
+    Slots {
+        addresses: eni.addresses.clone(),
+        prefixes: eni.prefixes.clone(),
     }
 }
 

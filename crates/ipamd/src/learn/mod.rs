@@ -23,6 +23,7 @@ use vpc_model::{EniId, InstanceType, NetworkCard};
 
 pub use attached::{
     Attached, Described, Foreign, Foreigners, Found, Sorted, attached, is_ours_to_wire, slots,
+    slots_of,
 };
 pub use leftovers::{delete_leftovers, metadata_with_attached};
 pub use subnets::{SubnetQuery, describe_subnets};

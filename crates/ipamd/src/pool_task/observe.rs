@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use vpc_aws::ec2::Ec2;
 use vpc_ipam::classify::Exclusion;
+use vpc_ipam::journal::Record;
 use vpc_ipam::reconcile::{Observed, Source, reconcile};
 use vpc_ipam::{Event, NewEni};
 use vpc_model::{DeviceIndex, EniId};
@@ -12,6 +13,7 @@ use super::PoolTask;
 use super::handle::Reconciled;
 use crate::clock;
 use crate::learn::Foreign;
+use crate::report::chain;
 
 impl<E: Ec2> PoolTask<E> {
     /// Compares; does what follows for the pool, says what is left to do.
@@ -35,9 +37,16 @@ impl<E: Ec2> PoolTask<E> {
             }
         }
         for event in found.events {
-            if !self.is_premature(&event) {
-                self.pool.apply(event, now);
+            if self.is_premature(&event) {
+                continue;
             }
+            if let Some(record) = Record::of_loss(&event, now)
+                && let Err(error) = self.journal.append(&record)
+            {
+                // The pool knows; only a restart within two minutes would not.
+                tracing::warn!(error = chain(&error), "journal");
+            }
+            self.pool.apply(event, now);
         }
         Reconciled {
             ask_ec2: found.ask_ec2,

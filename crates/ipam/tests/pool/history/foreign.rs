@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use vpc_ipam::classify::{Class, Exclusion, Ours};
+use vpc_ipam::journal::Record;
 use vpc_ipam::reconcile::{Observed, Seen, Source, reconcile};
 use vpc_ipam::{Ask, Event, NewEni, Slots};
 use vpc_model::{DeviceIndex, EniId, MacAddress, NetworkCard, Timestamp};
 
-use super::History;
+use super::{History, STALE, rules};
 use crate::executor::CloudEni;
 
 impl History {
@@ -68,7 +69,8 @@ impl History {
     fn note_tampering(&mut self, slots: &Slots) {
         let in_prefixes = slots.prefixes.iter().flat_map(|prefix| prefix.addresses());
         let all = slots.addresses.iter().copied().chain(in_prefixes);
-        self.tampered.extend(all);
+        let latest = self.latest;
+        self.tampered.extend(all.map(|address| (address, latest)));
     }
 
     fn stranger_is_attached(&mut self) -> String {
@@ -109,9 +111,7 @@ impl History {
         };
         let first = reconcile(&self.node.pool, &metadata);
         let mut text = format!("metadata: {:?}", first.findings);
-        for event in first.events {
-            self.node.pool.apply(event, now);
-        }
+        self.apply_observed(first.events);
         if first.ask_ec2.is_empty() {
             return text;
         }
@@ -125,9 +125,7 @@ impl History {
         };
         let second = reconcile(&self.node.pool, &ec2);
         text.push_str(&format!("; EC2: {:?}", second.findings));
-        for event in second.events {
-            self.node.pool.apply(event, now);
-        }
+        self.apply_observed(second.events);
         for id in second.to_wire {
             let found = self.as_found(&id, &self.node.cloud.enis[&id]);
             self.node.pool.apply(Event::EniFound(found), now);
@@ -136,16 +134,47 @@ impl History {
         text
     }
 
+    fn apply_observed(&mut self, events: Vec<Event>) {
+        let now = self.node.now;
+        for event in events {
+            if let Some(record) = Record::of_loss(&event, now) {
+                self.append(&record);
+            }
+            self.node.pool.apply(event, now);
+        }
+    }
+
     /// What metadata shows: what is, or what was up to a minute ago.
     pub(super) fn stale_metadata(&mut self) -> BTreeMap<EniId, CloudEni> {
         let now = self.node.now;
-        let is_recent = |at: Timestamp| at <= now && now.since(at).as_secs() < 60;
+        let is_recent = |at: Timestamp| at <= now && now.since(at).as_secs() < STALE;
         let recent = self.past.iter().filter(|(at, _)| is_recent(*at));
         let recent: Vec<_> = recent.map(|(_, enis)| enis.clone()).collect();
         match self.random.pick(&recent) {
             Some(enis) if self.random.one_in(2) => enis.clone(),
             Some(_) | None => self.node.cloud.enis.clone(),
         }
+    }
+
+    /// What the daemon finds when it starts: metadata shows the ENIs, and where there are more than
+    /// the primary one, EC2 says what they are; if it does not answer, those that pods have
+    /// addresses of are used as metadata shows them.
+    pub(super) fn attached_at_start(&mut self) -> Vec<NewEni> {
+        let shown = self.stale_metadata();
+        let ec2_answers = shown.len() > 1 && !self.random.one_in(5);
+        let alone = shown.len() == 1;
+        let in_use = |eni: &CloudEni| self.pods.values().any(|held| rules::has(eni, *held));
+        let found = shown.iter().filter_map(|(id, eni)| {
+            let eni = if ec2_answers {
+                self.node.cloud.enis.get(id)?
+            } else if alone || eni.device.0 == 0 || in_use(eni) {
+                eni
+            } else {
+                return None;
+            };
+            Some(self.as_found(id, eni))
+        });
+        found.collect()
     }
 
     fn class(&self, id: &EniId, eni: &CloudEni) -> Class {

@@ -36,16 +36,21 @@ pub(crate) struct History {
     pending: Vec<Work>,
     /// What EC2 had at which time.
     past: VecDeque<(Timestamp, BTreeMap<EniId, CloudEni>)>,
-    /// Addresses that somebody took away and the pool may not know it.
-    tampered: BTreeSet<Ipv4Addr>,
+    /// Addresses that somebody took away, and when, and the pool may not know it.
+    tampered: BTreeMap<Ipv4Addr, Timestamp>,
     /// ENIs that somebody attached and that are none of our business.
     strangers: BTreeSet<EniId>,
     taken_by_others: Vec<Ipv4Addr>,
     next_pod: u32,
+    /// The latest time there was: the clock may have stepped back since.
+    latest: Timestamp,
     log: VecDeque<String>,
     /// What was found broken in the course of a step.
     faults: Vec<String>,
 }
+
+/// How old metadata may be, in seconds.
+pub(crate) const STALE: u64 = 60;
 
 /// Shapes that make limits bite: ENIs, slots of each.
 const SHAPES: [(u32, u32); 4] = [(3, 3), (4, 14), (2, 9), (8, 29)];
@@ -73,10 +78,11 @@ impl History {
             journal: journal::HEADER.as_bytes().to_vec(),
             pending: Vec::new(),
             past: VecDeque::new(),
-            tampered: BTreeSet::new(),
+            tampered: BTreeMap::new(),
             strangers: BTreeSet::new(),
             taken_by_others: Vec::new(),
             next_pod: 0,
+            latest: Timestamp::ZERO,
             log: VecDeque::new(),
             faults: Vec::new(),
         }
@@ -87,7 +93,7 @@ impl History {
         for step in 0..steps {
             let what = self.step();
             self.log.push_back(format!("{step}: {what}"));
-            if self.log.len() > 80 {
+            if self.log.len() > 40000 {
                 self.log.pop_front();
             }
             let broken = self.broken(step % 8 == 0);
@@ -108,6 +114,7 @@ impl History {
         let _ = self.restart();
         for _ in 0..60 {
             self.node.pass(30);
+            self.latest = self.latest.max(self.node.now);
             self.forget_the_rested();
             let _ = self.reconcile();
             self.serve_waiting();
@@ -136,12 +143,16 @@ impl History {
             98 => self.restart(),
             _ => self.other_settings(),
         };
+        self.latest = self.latest.max(self.node.now);
         self.node.pool.advance(self.node.now);
         self.forget_the_rested();
         self.serve_waiting();
         self.replan();
         if self.agrees() {
-            self.tampered.clear();
+            // Metadata that is as old may still tell a restarted daemon otherwise.
+            let latest = self.latest;
+            self.tampered
+                .retain(|_, at| latest.since(*at).as_secs() <= STALE);
         }
         what
     }
@@ -190,8 +201,9 @@ impl History {
         }
         let eni = &self.node.cloud.enis.get(got.eni.as_ref().unwrap());
         let real = eni.is_some_and(|eni| rules::has(eni, address));
-        if !real && !self.tampered.contains(&address) {
-            let fault = format!("{name} gets {address}, which EC2 does not know there");
+        if !real && !self.tampered.contains_key(&address) {
+            let eni = got.eni.as_ref().unwrap();
+            let fault = format!("{name} gets {address}, which EC2 does not know on {eni}");
             self.faults.push(fault);
         }
     }
@@ -215,7 +227,7 @@ impl History {
         format!("DEL {name} with {address}")
     }
 
-    fn append(&mut self, record: &Record) {
+    pub(super) fn append(&mut self, record: &Record) {
         self.journal.extend(journal::encode(record).into_bytes());
     }
 
@@ -340,10 +352,7 @@ impl History {
         let mode = self.node.pool.mode();
         self.node.pool = Pool::new(replay.ledger).in_mode(mode).seeded(self.seed);
         let now = self.node.now;
-        // Metadata may be as old as a minute.
-        let stale = self.stale_metadata();
-        for (id, eni) in stale {
-            let found = self.as_found(&id, &eni);
+        for found in self.attached_at_start() {
             self.node.pool.apply(Event::EniFound(found), now);
         }
         "restart".to_owned()

@@ -139,8 +139,9 @@ impl History {
     fn replays_to_the_same(&self) -> Option<String> {
         let mut replayed = journal::replay(&self.journal).unwrap().ledger;
         let mut ledger = self.node.pool.to_ledger();
-        replayed.advance(self.node.now);
-        ledger.advance(self.node.now);
+        // What has rested before the clock stepped back need not rest again.
+        replayed.advance(self.latest);
+        ledger.advance(self.latest);
         // Where an ENI is known, it knows its place better than the record.
         let held = |ledger: &vpc_ipam::Ledger| {
             let holders = ledger.holders();
