@@ -15,7 +15,8 @@ use serde::{Deserialize, Serialize};
 use vpc_model::{EniId, Ipv4Prefix, PodKey, Timestamp};
 
 use crate::ledger::{Holder, Ledger, Slot};
-use crate::pool::Event;
+use crate::plan::Work;
+use crate::pool::{Event, Slots};
 
 /// The first line of a journal.
 pub const HEADER: &str = "vpc-cni-journal/1\n";
@@ -24,6 +25,10 @@ pub const HEADER: &str = "vpc-cni-journal/1\n";
 /// EC2's descriptions lag behind (upstream's reconcile waits for 60 s), and a call that was retried
 /// takes effect late.
 pub const REMEMBERED: Duration = Duration::from_secs(120);
+
+/// How long what is written before EC2 is asked holds. The call may take effect as late as its last
+/// attempt (eight, ten seconds each, with pauses), and is seen late from then on.
+pub const INTENT: Duration = Duration::from_secs(300);
 
 /// One change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,7 +66,8 @@ pub enum Record {
         /// Which prefixes.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         prefixes: Vec<Ipv4Prefix>,
-        /// Until when metadata is not believed about them: [`REMEMBERED`] from now.
+        /// Until when metadata is not believed about them: [`INTENT`] from now, and [`REMEMBERED`]
+        /// from when EC2 has answered.
         until: Timestamp,
     },
     /// An ENI is about to be given back; written before EC2 is asked, and again, with `until` = now,
@@ -69,7 +75,8 @@ pub enum Record {
     ReturnEni {
         /// Which.
         eni: EniId,
-        /// Until when metadata is not believed about it: [`REMEMBERED`] from now.
+        /// Until when metadata is not believed about it: [`INTENT`] from now, and [`REMEMBERED`] from
+        /// when EC2 has answered.
         until: Timestamp,
     },
     /// An ENI is about to be created; written before EC2 is asked.
@@ -87,21 +94,49 @@ pub enum Record {
 }
 
 impl Record {
-    /// What is to be written before `event` is applied, so that a restart knows it: what EC2 says
-    /// is gone is shown by metadata for some time yet.
+    /// What is to be written before EC2 is asked to take something back: metadata may go on showing
+    /// as ours what is somebody else's by then. Requests for more need none; the creation of an
+    /// ENI has its own record.
     #[must_use]
-    pub fn of_loss(event: &Event, now: Timestamp) -> Option<Self> {
-        let until = now + REMEMBERED;
-        match event {
-            Event::SlotsLost { eni, slots } => Some(Self::GiveBack {
+    pub fn of_intent(work: &Work, now: Timestamp) -> Option<Self> {
+        let until = now + INTENT;
+        match work {
+            Work::Unassign { eni, slots } => Some(Self::give_back(eni, slots, until)),
+            Work::Return { eni } => Some(Self::ReturnEni {
                 eni: eni.clone(),
-                addresses: slots.addresses.clone(),
-                prefixes: slots.prefixes.clone(),
                 until,
             }),
-            Event::EniLost { eni } => Some(Self::ReturnEni {
+            Work::Create { .. } | Work::Assign { .. } => None,
+        }
+    }
+
+    fn give_back(eni: &EniId, slots: &Slots, until: Timestamp) -> Self {
+        Self::GiveBack {
+            eni: eni.clone(),
+            addresses: slots.addresses.clone(),
+            prefixes: slots.prefixes.clone(),
+            until,
+        }
+    }
+
+    /// What is to be written before `event` is applied, so that a restart knows it: what EC2 has
+    /// taken back, or says is gone, is shown by metadata for some time yet; what it did not take
+    /// is ours still.
+    #[must_use]
+    pub fn of_event(event: &Event, now: Timestamp) -> Option<Self> {
+        let until = now + REMEMBERED;
+        match event {
+            Event::SlotsLost { eni, slots } | Event::Unassigned { eni, slots } => {
+                Some(Self::give_back(eni, slots, until))
+            }
+            Event::EniLost { eni } | Event::Returned { eni } => Some(Self::ReturnEni {
                 eni: eni.clone(),
                 until,
+            }),
+            Event::UnassignFailed { eni, slots, .. } => Some(Self::give_back(eni, slots, now)),
+            Event::ReturnFailed { eni, .. } => Some(Self::ReturnEni {
+                eni: eni.clone(),
+                until: now,
             }),
             _ => None,
         }

@@ -3,10 +3,12 @@
 #![allow(clippy::unwrap_used)]
 
 mod allocation;
+mod any_news;
 mod executor;
 mod histories;
 mod history;
 mod prefixes;
+mod properties;
 mod reconcile;
 mod subnets_run_dry;
 mod targets;

@@ -13,9 +13,12 @@ fn check(mode: Mode, shape: (u32, u32), warm: WarmTarget, rows: &[Row<'_>]) {
         let mut node = Node::in_subnets(shape, mode, warm, &["10.0.0.0/16"]);
         node.add_pods(*pods);
         node.settle();
-        assert_eq!(node.slots(mode.slot()), *slots, "{warm:?} with {pods} pods");
-        assert_eq!(node.free(), *unused, "{warm:?} with {pods} pods");
-        assert_eq!(node.total(), pods + unused, "{warm:?} with {pods} pods");
+        let row = format!("{warm:?} with {pods} pods");
+        assert_eq!(node.slots(mode.slot()), *slots, "{row}");
+        assert_eq!(node.pool.enis().count(), slots.len(), "{row}");
+        assert_eq!(node.free(), *unused, "{row}");
+        let total: u32 = slots.iter().sum::<u32>() * mode.slot().addresses();
+        assert_eq!((node.total(), pods + unused), (total, total), "{row}");
     }
 }
 

@@ -2,7 +2,7 @@
 //! pool, and the executor has it.
 
 use vpc_aws::ec2::Ec2;
-use vpc_ipam::journal::{REMEMBERED, Record};
+use vpc_ipam::journal::Record;
 use vpc_ipam::{Action, Work};
 use vpc_model::Timestamp;
 
@@ -45,22 +45,11 @@ impl<E: Ec2> PoolTask<E> {
 /// What must be in the journal before EC2 is asked: an ENI may come to exist, slots may come to be
 /// somebody else's while instance metadata still shows them as ours.
 fn intent(work: &Work, token: Option<&str>, now: Timestamp) -> Option<Record> {
-    let until = now + REMEMBERED;
-    match work {
-        Work::Create { .. } => token.map(|token| Record::CreateEni {
+    match token {
+        Some(token) => Some(Record::CreateEni {
             token: token.to_owned(),
             at: now,
         }),
-        Work::Assign { .. } => None,
-        Work::Unassign { eni, slots } => Some(Record::GiveBack {
-            eni: eni.clone(),
-            addresses: slots.addresses.clone(),
-            prefixes: slots.prefixes.clone(),
-            until,
-        }),
-        Work::Return { eni } => Some(Record::ReturnEni {
-            eni: eni.clone(),
-            until,
-        }),
+        None => Record::of_intent(work, now),
     }
 }

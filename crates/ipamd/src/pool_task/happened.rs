@@ -77,12 +77,11 @@ impl<E: Ec2> PoolTask<E> {
             }
         };
         log_event(&event);
-        if let Event::ReturnFailed { eni, .. } = &event {
-            // It is ours still; what was written before EC2 was asked says it may be gone.
-            let (eni, until) = (eni.clone(), now);
-            if let Err(error) = self.journal.append(&Record::ReturnEni { eni, until }) {
-                tracing::warn!(error = chain(&error), "journal");
-            }
+        if let Some(record) = Record::of_event(&event, now)
+            && let Err(error) = self.journal.append(&record)
+        {
+            // The pool knows; what was written before EC2 was asked tells a restart most of it.
+            tracing::warn!(error = chain(&error), "journal");
         }
         if is_a_surprise(&event) {
             self.look.notify_one();

@@ -11,11 +11,12 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use vpc_ipam::journal::{self, REMEMBERED, Record};
+use vpc_ipam::journal::{self, Record};
 use vpc_ipam::ledger::Holder;
 use vpc_ipam::plan::Provisioning;
 use vpc_ipam::targets::WarmTarget;
 use vpc_ipam::{EniKind, Event, Mode, Pool, Refusal, Work, allocate, plan, release};
+use vpc_model::instance_types::InstanceTypes;
 use vpc_model::{EniId, Timestamp};
 
 use crate::executor::{CloudEni, Node, key, pod};
@@ -32,8 +33,8 @@ pub(crate) struct History {
     pub(crate) waiting: VecDeque<String>,
     pub(crate) released: BTreeMap<Ipv4Addr, Timestamp>,
     journal: Vec<u8>,
-    /// Actions that were begun, and whose outcome is not here.
-    pending: Vec<Work>,
+    /// Actions that were begun, since when, and whose outcome is not here.
+    pending: Vec<(Timestamp, Work)>,
     /// What EC2 had at which time.
     past: VecDeque<(Timestamp, BTreeMap<EniId, CloudEni>)>,
     /// Addresses that somebody took away, and when, and the pool may not know it.
@@ -44,30 +45,62 @@ pub(crate) struct History {
     next_pod: u32,
     /// The latest time there was: the clock may have stepped back since.
     latest: Timestamp,
+    /// Whether EC2 gives that instance type prefixes.
+    may_have_prefixes: bool,
+    /// How many pods there are to be: they come until there are as many, and go when it is fewer.
+    crowd: usize,
+    /// Whether EC2 throttles every call for the time being.
+    throttled: bool,
+    /// How often what happened; shows histories in which nothing does.
+    pub(crate) seen: BTreeMap<&'static str, u64>,
     log: VecDeque<String>,
     /// What was found broken in the course of a step.
     faults: Vec<String>,
 }
 
+/// How long the executor tries.
+const LONGEST_CALL: Duration = Duration::from_secs(150);
+
 /// How old metadata may be, in seconds.
 pub(crate) const STALE: u64 = 60;
 
-/// Shapes that make limits bite: ENIs, slots of each.
-const SHAPES: [(u32, u32); 4] = [(3, 3), (4, 14), (2, 9), (8, 29)];
+/// Instance types whose limits differ in kind: small, middling, many ENIs, and one that EC2 gives no
+/// prefixes. The small ones come up most, because their limits bite soonest.
+const TYPES: [&str; 8] = [
+    "t3.small",
+    "t3.small",
+    "m5.large",
+    "m5.large",
+    "c5.large",
+    "m4.large",
+    "m5.4xlarge",
+    "p3dn.24xlarge",
+];
 
 impl History {
     pub(crate) fn new(seed: u64) -> Self {
         let mut random = Random::new(seed);
-        let shape = *random.pick(&SHAPES).unwrap();
-        let mode = mode(&mut random);
+        let name = *random.pick(&TYPES).unwrap();
+        let limits = InstanceTypes::builtin().get(&name.parse().unwrap());
+        let limits = limits.unwrap();
+        let shape = (limits.enis, limits.secondary_addresses_per_eni());
+        let may_have_prefixes = limits.supports_prefixes();
+        let mode = mode(&mut random, may_have_prefixes);
         let warm = warm(&mut random, mode);
         let subnets = ["10.0.0.0/24", "10.0.1.0/24"];
         let count = 1 + usize::try_from(random.below(2)).unwrap();
         let mut node = Node::in_subnets(shape, mode, warm, &subnets[..count]);
         node.pool = node.pool.seeded(seed);
-        if random.one_in(2) {
-            node.targets.max_pods = Some(4 + u32::try_from(random.below(60)).unwrap());
+        let mut number = |bound| u32::try_from(random.below(bound)).unwrap();
+        if number(2) == 0 {
+            node.targets.max_pods = Some(4 + number(60));
         }
+        if number(3) == 0 {
+            node.targets.max_enis = (1 + number(4)).min(shape.0);
+        }
+        node.targets.cooldown = seconds(&mut random, &[0, 5, 30, 30, 90]);
+        node.targets.eni_min_age = seconds(&mut random, &[0, 60, 60]);
+        node.targets.return_delay = seconds(&mut random, &[0, 30, 30, 120]);
         Self {
             seed,
             random,
@@ -83,6 +116,10 @@ impl History {
             taken_by_others: Vec::new(),
             next_pod: 0,
             latest: Timestamp::ZERO,
+            may_have_prefixes,
+            crowd: 0,
+            throttled: false,
+            seen: BTreeMap::new(),
             log: VecDeque::new(),
             faults: Vec::new(),
         }
@@ -93,7 +130,7 @@ impl History {
         for step in 0..steps {
             let what = self.step();
             self.log.push_back(format!("{step}: {what}"));
-            if self.log.len() > 40000 {
+            if self.log.len() > 80 {
                 self.log.pop_front();
             }
             let broken = self.broken(step % 8 == 0);
@@ -111,6 +148,7 @@ impl History {
     pub(crate) fn rest(&mut self) {
         let _ = self.subnet_is_relieved();
         self.node.facts.provisioning = Provisioning::Enabled;
+        self.throttled = false;
         let _ = self.restart();
         for _ in 0..60 {
             self.node.pass(30);
@@ -132,9 +170,13 @@ impl History {
     }
 
     fn step(&mut self) -> String {
+        if self.node.facts.provisioning == Provisioning::Cordoned && self.random.one_in(15) {
+            return self.cordon();
+        }
         let what = match self.random.below(100) {
-            0..=24 => self.add_pod(),
-            25..=44 => self.delete_pod(),
+            0..=2 => self.crowd_changes(),
+            3..=44 if self.pods.len() + self.waiting.len() < self.crowd => self.add_pod(),
+            3..=44 => self.delete_pod(),
             45..=69 => self.outcome(),
             70..=87 => self.time(),
             88..=93 => self.reconcile(),
@@ -162,6 +204,18 @@ impl History {
         let (now, cooldown) = (self.node.now, self.node.targets.cooldown);
         self.released
             .retain(|_, released| now.since(*released) < cooldown);
+    }
+
+    /// A deployment is scaled, up to more than the node can hold.
+    fn crowd_changes(&mut self) -> String {
+        let (enis, per_eni) = (self.node.targets.max_enis, self.node.targets.per_eni);
+        let bound = match self.random.below(3) {
+            0 => 4,
+            1 => enis * per_eni + 5,
+            _ => 60,
+        };
+        self.crowd = usize::try_from(self.random.below(u64::from(bound.min(150)))).unwrap();
+        format!("{} pods are wanted", self.crowd)
     }
 
     fn add_pod(&mut self) -> String {
@@ -234,29 +288,29 @@ impl History {
     fn replan(&mut self) {
         let plan = self.plan(&self.node.pool);
         self.check_plan(&plan);
+        self.count(&plan);
         self.node.pool.note_excess(plan.excess_since);
         for action in plan.actions {
-            if let Some(intent) = self.intent(&action.work) {
+            if let Some(intent) = Record::of_intent(&action.work, self.node.now) {
                 self.append(&intent);
             }
             self.node.pool.apply(action.work.begun(), self.node.now);
-            self.pending.push(action.work);
+            self.pending.push((self.latest, action.work));
         }
     }
 
-    /// What is written before EC2 is asked to take something back.
-    fn intent(&self, work: &Work) -> Option<Record> {
-        let until = self.node.now + REMEMBERED;
-        match work.clone() {
-            Work::Unassign { eni, slots } => Some(Record::GiveBack {
-                eni,
-                addresses: slots.addresses,
-                prefixes: slots.prefixes,
-                until,
-            }),
-            Work::Return { eni } => Some(Record::ReturnEni { eni, until }),
-            Work::Create { .. } | Work::Assign { .. } => None,
+    fn count(&mut self, plan: &vpc_ipam::Plan) {
+        let works = plan.actions.iter().map(|action| match &action.work {
+            Work::Create { .. } => "ENIs created",
+            Work::Assign { .. } => "assignments",
+            Work::Unassign { .. } => "unassignments",
+            Work::Return { .. } => "ENIs given back",
+        });
+        let held_back = plan.held_back.iter().map(vpc_ipam::HeldBack::name);
+        for what in works.chain(held_back) {
+            *self.seen.entry(what).or_default() += 1;
         }
+        *self.seen.entry("plans").or_default() += 1;
     }
 
     pub(crate) fn plan(&self, pool: &Pool) -> vpc_ipam::Plan {
@@ -274,10 +328,19 @@ impl History {
             return "nothing pending".to_owned();
         }
         let index = usize::try_from(self.random.below(count)).unwrap();
-        let work = self.pending.swap_remove(index);
+        self.end(index)
+    }
+
+    fn end(&mut self, index: usize) -> String {
+        let (_, work) = self.pending.swap_remove(index);
         let text = format!("{work:?}");
+        if self.random.one_in(if self.throttled { 15 } else { 300 }) {
+            self.throttled = !self.throttled;
+        }
         let event = match self.random.below(20) {
+            _ if self.throttled => failed(&work),
             0 => failed(&work),
+            2 if let Some(event) = self.partly_granted(&work) => event,
             1 => {
                 // It took effect and the answer is lost. The executor tries again to give things
                 // back until it knows; requests for more it does not repeat.
@@ -289,13 +352,27 @@ impl History {
             }
             _ => self.node.carry_out(&work),
         };
-        if let Event::ReturnFailed { eni, .. } = &event {
-            let (eni, until) = (eni.clone(), self.node.now);
-            self.append(&Record::ReturnEni { eni, until });
+        if let Some(record) = Record::of_event(&event, self.node.now) {
+            self.append(&record);
         }
         let ended = format!("{text} ended: {event:?}");
         self.node.pool.apply(event, self.node.now);
         ended
+    }
+
+    /// EC2 gives fewer slots than it was asked for.
+    fn partly_granted(&mut self, work: &Work) -> Option<Event> {
+        let Work::Assign { eni, ask } = work else {
+            return None;
+        };
+        let fewer = ask.slots().checked_sub(1).filter(|fewer| *fewer > 0)?;
+        let slots = self.node.cloud.assign(eni, ask.kind().ask(fewer)).ok()?;
+        *self.seen.entry("grants of fewer").or_default() += 1;
+        Some(Event::Assigned {
+            eni: eni.clone(),
+            ask: *ask,
+            slots,
+        })
     }
 
     fn time(&mut self) -> String {
@@ -311,7 +388,21 @@ impl History {
             self.past.pop_front();
         }
         self.node.pass(seconds);
-        format!("{seconds} s pass")
+        self.latest = self.latest.max(self.node.now);
+        let mut text = format!("{seconds} s pass");
+        while let Some(index) = self.overdue() {
+            text.push_str("; ");
+            text.push_str(&self.end(index));
+        }
+        text
+    }
+
+    /// An action that the executor would have given up by now.
+    fn overdue(&self) -> Option<usize> {
+        let is_overdue = |begun: Timestamp| self.latest.since(begun) > LONGEST_CALL;
+        self.pending
+            .iter()
+            .position(|(begun, _)| is_overdue(*begun))
     }
 
     fn cordon(&mut self) -> String {
@@ -327,7 +418,7 @@ impl History {
 
     /// The daemon is killed: what it had begun happens or does not, and nobody hears of it.
     fn restart(&mut self) -> String {
-        for work in std::mem::take(&mut self.pending) {
+        for (_, work) in std::mem::take(&mut self.pending) {
             if self.random.one_in(2) {
                 let _ = self.node.carry_out(&work);
             }
@@ -359,7 +450,7 @@ impl History {
     }
 
     fn other_settings(&mut self) -> String {
-        let mode = mode(&mut self.random);
+        let mode = mode(&mut self.random, self.may_have_prefixes);
         self.node.targets.warm = warm(&mut self.random, mode);
         self.node.pool.set_mode(mode);
         let restarted = self.restart();
@@ -379,8 +470,12 @@ impl History {
     }
 }
 
-fn mode(random: &mut Random) -> Mode {
-    if random.one_in(2) {
+fn seconds(random: &mut Random, choices: &[u64]) -> Duration {
+    Duration::from_secs(*random.pick(choices).unwrap())
+}
+
+fn mode(random: &mut Random, may_have_prefixes: bool) -> Mode {
+    if may_have_prefixes && random.one_in(2) {
         Mode::Prefixes
     } else {
         Mode::SecondaryIps

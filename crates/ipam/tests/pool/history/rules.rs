@@ -164,7 +164,7 @@ impl History {
             now: self.node.now,
         };
         let mut refused = node.pool.back_offs().count() > 0;
-        for work in &self.pending {
+        for (_, work) in &self.pending {
             let outcome = node.carry_out(work);
             node.pool.apply(outcome, node.now);
         }
