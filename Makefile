@@ -7,7 +7,7 @@
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-build: ## release programs, static, into bin/: ipamd, aws-cni, vpc-lab
+build: ## release programs, static, into bin/: ipamd, aws-cni, vpcctl, vpc-lab
 	@scripts/build.sh
 
 demo: ## two nodes, forty pods, real packets; a table of claims, measurements and verdicts

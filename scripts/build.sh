@@ -9,10 +9,10 @@ triple=$(host_triple)
 flags="CARGO_TARGET_$(printf '%s' "$triple" | tr 'a-z-' 'A-Z_')_RUSTFLAGS"
 env "$flags=-C target-feature=+crt-static -C relocation-model=static" \
     cargo build --locked --release --target "$triple" \
-    --package vpc-ipamd --package vpc-cni --package vpc-lab --bins
+    --package vpc-ipamd --package vpc-cni --package vpc-vpcctl --package vpc-lab --bins
 
 mkdir -p bin
-for program in ipamd aws-cni vpc-lab; do
+for program in ipamd aws-cni vpcctl vpc-lab; do
     # Replaced by rename: a program that runs keeps its file.
     cp "target/$triple/release/$program" "bin/.$program.new"
     mv -f "bin/.$program.new" "bin/$program"

@@ -121,11 +121,21 @@ impl Record {
 
     /// What is to be written before `event` is applied, so that a restart knows it: what EC2 has
     /// taken back, or says is gone, is shown by metadata for some time yet; what it did not take
-    /// is ours still.
+    /// is ours still, and so is what it gave again.
     #[must_use]
-    pub fn of_event(event: &Event, now: Timestamp) -> Option<Self> {
+    pub fn of_event(event: &Event, ledger: &Ledger, now: Timestamp) -> Option<Self> {
         let until = now + REMEMBERED;
         match event {
+            Event::Assigned { eni, slots, .. } => {
+                let left = |slot| ledger.was_given_back(eni, slot, now);
+                let addresses = slots.addresses.iter().copied();
+                let prefixes = slots.prefixes.iter().copied();
+                let again = Slots {
+                    addresses: addresses.filter(|it| left(Slot::Address(*it))).collect(),
+                    prefixes: prefixes.filter(|it| left(Slot::Prefix(*it))).collect(),
+                };
+                (!again.is_empty()).then(|| Self::give_back(eni, &again, now))
+            }
             Event::SlotsLost { eni, slots } | Event::Unassigned { eni, slots } => {
                 Some(Self::give_back(eni, slots, until))
             }
@@ -138,7 +148,17 @@ impl Record {
                 eni: eni.clone(),
                 until: now,
             }),
-            _ => None,
+            Event::EniFound(_)
+            | Event::CreationBegun { .. }
+            | Event::CreationAttaching { .. }
+            | Event::Created { .. }
+            | Event::CreationFailed { .. }
+            | Event::AssignBegun { .. }
+            | Event::AssignFailed { .. }
+            | Event::SlotsFound { .. }
+            | Event::UnassignBegun { .. }
+            | Event::ReturnBegun { .. }
+            | Event::Reclassified { .. } => None,
         }
     }
 }
@@ -332,6 +352,7 @@ mod tests {
     use vpc_model::{DeviceIndex, NetworkCard, PodName};
 
     use super::*;
+    use crate::pool::Ask;
 
     fn holder(name: &str, last: u8) -> Holder {
         Holder {
@@ -409,6 +430,30 @@ mod tests {
         assert_eq!(replay.ledger.given_back().count(), 2);
         assert_eq!(replay.ledger.returned().count(), 1);
         assert_eq!(replay.open_creations.len(), 1);
+    }
+
+    /// A single address of a prefix that was given back says nothing about the prefix.
+    #[test]
+    fn of_what_ec2_gives_that_is_remembered_which_was_given_back() {
+        let eni: EniId = "eni-1".parse().unwrap();
+        let address = Ipv4Addr::new(10, 0, 1, 32);
+        let prefix = Slot::Prefix(Ipv4Prefix::containing(address));
+        let (now, later) = (Timestamp::from_millis(1_000), Timestamp::from_millis(9_000));
+        let mut ledger = Ledger::default();
+        ledger.give_back(&eni, prefix, later);
+        let assigned = |slots| Event::Assigned {
+            eni: eni.clone(),
+            ask: Ask::Addresses(1),
+            slots,
+        };
+        let other = assigned(Slots::of_addresses(vec![address]));
+        assert_eq!(Record::of_event(&other, &ledger, now), None);
+        let again = assigned(Slots::of_prefixes(vec![Ipv4Prefix::containing(address)]));
+        let record = Record::of_event(&again, &ledger, now).unwrap();
+        let mut records = compact(&ledger, &[]);
+        records.push(record);
+        let replay = replay(&journal(&records)).unwrap();
+        assert!(!replay.ledger.was_given_back(&eni, prefix, now));
     }
 
     #[test]

@@ -194,6 +194,30 @@ mod tests {
     }
 
     #[test]
+    fn settings_and_limits_become_targets_in_one_place() {
+        let of = |name: &str, vars: &[(&str, &str)], max_pods| {
+            let limits = InstanceTypes::builtin().get(&name.parse().unwrap());
+            let vars = vars.iter().map(|(name, value)| (name.into(), value.into()));
+            let (settings, _) = Settings::from_vars(vars).unwrap();
+            for_node(&settings, limits.unwrap(), max_pods)
+        };
+        let (mode, targets, refused) = of("t3.small", &[("MAX_ENI", "2")], Some(8));
+        assert_eq!((mode, refused), (Mode::SecondaryIps, None));
+        assert_eq!(targets.warm, WarmTarget::Enis(1));
+        assert_eq!((targets.max_enis, targets.per_eni), (2, 3));
+        assert_eq!(targets.max_pods, Some(8));
+        let prefixes = [
+            ("ENABLE_PREFIX_DELEGATION", "true"),
+            ("WARM_PREFIX_TARGET", "2"),
+        ];
+        let (mode, targets, refused) = of("m5.large", &prefixes, None);
+        assert_eq!((mode, refused), (Mode::Prefixes, None));
+        assert_eq!(targets.warm, WarmTarget::Prefixes(2));
+        let (mode, _, refused) = of("m4.large", &prefixes, None);
+        assert_eq!((mode, refused), (Mode::SecondaryIps, Some(NoPrefixes)));
+    }
+
+    #[test]
     fn prefixes_need_nitro_or_bare_metal() {
         let mode = |name: &str| {
             let limits = InstanceTypes::builtin().get(&name.parse().unwrap());

@@ -18,7 +18,7 @@ use vpc_ipam::classify::Exclusion;
 use vpc_ipam::journal::Replay;
 use vpc_ipam::plan::Provisioning;
 use vpc_ipam::subnets::Candidate;
-use vpc_model::settings::{self, Settings};
+use vpc_model::settings::Settings;
 use vpc_rpc::Health;
 
 use crate::checkpoint_file::{CheckpointFile, CheckpointFileError};
@@ -103,15 +103,7 @@ pub async fn run(settings: Settings) -> Result<(), RunError> {
         records = replay.records,
         "journal"
     );
-    let past = Past {
-        unfinished: !replay.open_creations.is_empty(),
-        any: replay.records > 0 || !replay.ledger.is_empty(),
-        in_use: replay
-            .ledger
-            .holders()
-            .map(|holder| holder.address)
-            .collect(),
-    };
+    let past = Past::of(&replay);
     let patience = Patience {
         cooldown: settings.cooldown,
         add_wait: settings.add_wait,
@@ -230,6 +222,17 @@ struct Past {
     unfinished: bool,
     /// The addresses that pods have.
     in_use: BTreeSet<Ipv4Addr>,
+}
+
+impl Past {
+    fn of(replay: &Replay) -> Self {
+        let holders = replay.ledger.holders();
+        Self {
+            unfinished: !replay.open_creations.is_empty(),
+            any: replay.records > 0 || !replay.ledger.is_empty(),
+            in_use: holders.map(|holder| holder.address).collect(),
+        }
+    }
 }
 
 /// Learns the node, tells the pool task, then looks after things until `until`.
@@ -351,11 +354,7 @@ async fn learn_node(settings: &Settings, start: &Start) -> Result<LearnedState, 
             eni.exclusion = Some(Exclusion::NotWired);
         }
     }
-    let provisioning = match settings.provisioning {
-        settings::Provisioning::Enabled => Provisioning::Enabled,
-        settings::Provisioning::Disabled => Provisioning::Disabled,
-        settings::Provisioning::ImdsOnly => Provisioning::ImdsOnly,
-    };
+    let provisioning = Provisioning::from(settings.provisioning);
     say(Notice::Stage(Stage::Pool));
     let cloud = Cloud {
         ec2: Arc::clone(&ec2),

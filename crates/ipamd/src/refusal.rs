@@ -5,28 +5,11 @@ use vpc_ipam::Refusal;
 
 use crate::eni_life::{Cause, CreateError, Stage};
 
-/// What a refused request for slots means. A subnet that is reserved for prefixes and full answers
-/// `InvalidParameterValue`, so that counts as full too.
+/// What a refused request for slots means. Without an answer it means nothing for the pool.
 #[must_use]
 pub(crate) fn of_assign(error: &vpc_aws::Error) -> Refusal {
-    match &error.kind {
-        ErrorKind::InsufficientAddresses | ErrorKind::InvalidParameter => Refusal::SubnetFull,
-        ErrorKind::InsufficientCidrBlocks => Refusal::NoBlock,
-        ErrorKind::AddressLimit => Refusal::EniFull,
-        ErrorKind::AttachmentLimit | ErrorKind::NetworkInterfaceLimit => Refusal::TooManyEnis,
-        ErrorKind::NotFound => Refusal::NoSuchEni,
-        ErrorKind::Throttled
-        | ErrorKind::InUse
-        | ErrorKind::WrongState
-        | ErrorKind::Unauthorized { .. }
-        | ErrorKind::NotAuthenticated
-        | ErrorKind::Credentials(_)
-        | ErrorKind::DryRun
-        | ErrorKind::Server
-        | ErrorKind::Transport(_)
-        | ErrorKind::Decode(_)
-        | ErrorKind::Other { .. } => Refusal::Other,
-    }
+    let answer = error.answer.as_deref();
+    answer.map_or(Refusal::Other, |answer| Refusal::of_code(&answer.code))
 }
 
 /// What a failed creation means: it depends on how far it came. A subnet that does not exist is as

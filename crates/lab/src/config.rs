@@ -5,8 +5,9 @@ use std::env;
 use std::path::{Path, PathBuf};
 
 use vpc_model::InstanceType;
-use vpc_sim::WorldConfig;
+use vpc_sim::{Secondary, WorldConfig};
 
+use crate::addresses::SubnetLength;
 use crate::names::LabName;
 use crate::state::STANDARD_ROOT;
 
@@ -27,6 +28,10 @@ pub struct LabConfig {
     pub bin_dir: PathBuf,
     /// The instance type of both nodes; [`STANDARD_INSTANCE_TYPE`] if absent.
     pub instance_type: Option<InstanceType>,
+    /// How large the nodes' subnets are.
+    pub subnet_length: SubnetLength,
+    /// What the nodes' primary ENIs hold from the start, beside their own addresses.
+    pub launched_with: Secondary,
     /// The simulated cloud: delays, limits, seed.
     pub world: WorldConfig,
     /// How many hops the answers of instance metadata may take; 1 keeps pods from it.
@@ -57,6 +62,8 @@ impl LabConfig {
             state_root: PathBuf::from(STANDARD_ROOT),
             bin_dir: standard_bin_dir(),
             instance_type: None,
+            subnet_length: SubnetLength::default(),
+            launched_with: Secondary::None,
             world: WorldConfig::default(),
             imds_hop_limit: 1,
             ipamd_env: BTreeMap::new(),

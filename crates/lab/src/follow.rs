@@ -25,13 +25,16 @@ impl Follower {
         let mut changes = self.sim.changes();
         loop {
             changes.mark_unchanged();
-            let view = self.sim.fabric();
+            let (revision, view) = self.sim.with(|world, _| (world.revision(), world.fabric()));
             let work = tokio::task::spawn_blocking(move || {
                 self.follow(&view);
                 self
             });
             match work.await {
-                Ok(back) => self = back,
+                Ok(back) => {
+                    self = back;
+                    self.sim.followed(revision);
+                }
                 Err(_) => return,
             }
             if changes.changed().await.is_err() {

@@ -112,8 +112,13 @@ impl Lab {
             Some(instance_type) => instance_type,
             None => STANDARD_INSTANCE_TYPE.parse()?,
         };
+        let launch = topology::Nodes {
+            instance_type: instance_type.clone(),
+            subnet_length: config.subnet_length,
+            launched_with: config.launched_with,
+        };
         let (sim, records) =
-            topology::cloud(config.world.clone(), &instance_type).map_err(Error::Cloud)?;
+            topology::cloud(config.world.clone(), &launch).map_err(Error::Cloud)?;
         let mut fabric = Fabric::build(&tools, &config.name)?;
         fabric.sync(&sim.fabric())?;
         let mut tasks = JoinSet::new();

@@ -18,6 +18,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("sim", &["model", "ipam", "aws"]),
     ("ipamd", &["model", "ipam", "aws", "datapath", "rpc"]),
     ("cni", &["model", "ipam", "datapath", "rpc"]),
+    ("vpcctl", &["model", "ipam", "aws", "rpc", "sim"]),
     ("lab", &["model", "ipam", "aws", "datapath", "rpc", "sim"]),
 ];
 

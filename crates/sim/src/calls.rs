@@ -1,8 +1,48 @@
-//! Counts of EC2 calls, by action and outcome.
+//! EC2 calls: counts by action and outcome, and the latest ones one by one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::net::IpAddr;
 
 use serde::Serialize;
+use vpc_model::Timestamp;
+
+/// How many calls are remembered one by one.
+const REMEMBERED: usize = 10_000;
+
+/// One call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Call {
+    /// When it was carried out or refused.
+    pub at: Timestamp,
+    /// What was asked.
+    pub action: String,
+    /// EC2's code, if it was refused.
+    pub error: Option<String>,
+    /// Who asked, where the server tells it.
+    pub caller: Option<IpAddr>,
+}
+
+/// The latest calls, first to last.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct CallLog(VecDeque<Call>);
+
+impl CallLog {
+    /// Remembers a call, and forgets the oldest where there are too many.
+    pub(crate) fn push(&mut self, call: Call) {
+        if self.0.len() == REMEMBERED {
+            self.0.pop_front();
+        }
+        self.0.push_back(call);
+    }
+
+    pub(crate) fn since(&self, at: Timestamp) -> Vec<Call> {
+        self.0
+            .iter()
+            .filter(|call| call.at >= at)
+            .cloned()
+            .collect()
+    }
+}
 
 /// The calls of one action.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]

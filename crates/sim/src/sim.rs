@@ -7,7 +7,7 @@ use axum::Router;
 use tokio::sync::watch;
 use vpc_model::Timestamp;
 
-use crate::calls::Calls;
+use crate::calls::{Call, CallLog, Calls};
 use crate::fault::{Fault, Faults};
 use crate::http::{self, IdentifyBy};
 use crate::world::{FabricView, World};
@@ -22,7 +22,12 @@ pub struct Sim {
 struct Shared {
     state: Mutex<State>,
     changes: watch::Sender<u64>,
+    /// The revision that the network has followed to; nothing where no network follows.
+    followed: watch::Sender<Option<u64>>,
 }
+
+/// How long an answer waits for the network at most.
+const NETWORK_PATIENCE: Duration = Duration::from_secs(2);
 
 /// What the lock guards.
 #[derive(Debug)]
@@ -30,6 +35,7 @@ pub(crate) struct State {
     pub(crate) world: World,
     pub(crate) faults: Faults,
     pub(crate) calls: Calls,
+    pub(crate) log: CallLog,
     /// Requests so far, for their ids.
     pub(crate) requests: u64,
 }
@@ -46,9 +52,11 @@ impl Sim {
                     world,
                     faults,
                     calls: Calls::default(),
+                    log: CallLog::default(),
                     requests: 0,
                 }),
                 changes,
+                followed: watch::Sender::new(None),
             }),
         }
     }
@@ -82,6 +90,20 @@ impl Sim {
     #[must_use]
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.shared.changes.subscribe()
+    }
+
+    /// The network now is as the world was at this revision. Once this was told, an EC2 call that
+    /// changes the world is answered when the network has followed, so that packets of a new
+    /// address are not lost.
+    pub fn followed(&self, revision: u64) {
+        self.shared.followed.send_replace(Some(revision));
+    }
+
+    /// Waits until the network, if there is one, has followed to a revision; not for ever.
+    pub(crate) async fn until_followed(&self, revision: u64) {
+        let mut followed = self.shared.followed.subscribe();
+        let there = followed.wait_for(|at| at.is_none_or(|at| at >= revision));
+        let _ = tokio::time::timeout(NETWORK_PATIENCE, there).await;
     }
 
     /// Advances the world whenever a delay falls due. Never returns; may be dropped at any time.
@@ -121,6 +143,12 @@ impl Sim {
         self.with_state(|state, _| state.calls.clone())
     }
 
+    /// The EC2 calls since a moment, one by one, first to last; only the latest are remembered.
+    #[must_use]
+    pub fn calls_since(&self, at: Timestamp) -> Vec<Call> {
+        self.with_state(|state, _| state.log.since(at))
+    }
+
     /// Serves the EC2 Query protocol at `/`, and what [`Sim::admin_router`] serves.
     pub fn ec2_router(&self) -> Router {
         http::ec2::router(self.clone()).merge(self.admin_router())
@@ -132,9 +160,9 @@ impl Sim {
         http::imds::router(self.clone(), who)
     }
 
-    /// Serves `/_sim/world` (GET), `/_sim/calls` (GET), `/_sim/faults` (GET, POST, DELETE),
-    /// `/_sim/metadata/freeze` and `/_sim/metadata/hide` (POST). For tests and people; not part of
-    /// AWS.
+    /// Serves `/_sim/world`, `/_sim/calls` and `/_sim/calls/log` (GET), `/_sim/faults` (GET, POST,
+    /// DELETE), `/_sim/metadata/freeze` and `/_sim/metadata/hide` (POST), `/_sim/subnets/occupy`
+    /// and `/_sim/subnets/vacate` (POST). For tests and people; not part of AWS.
     pub fn admin_router(&self) -> Router {
         http::admin::router(self.clone())
     }

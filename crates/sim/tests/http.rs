@@ -7,20 +7,10 @@ mod common;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use common::{Reply, http, immediate, serve, setup, slow};
+use common::{FORM, Reply, SIGNED, http, immediate, post, serve, setup, slow};
 use vpc_aws::ec2::wire::*;
 use vpc_sim::fault::{Effect, Fault, METADATA};
 use vpc_sim::{IdentifyBy, Sim};
-
-const SIGNED: (&str, &str) = (
-    "Authorization",
-    "AWS4-HMAC-SHA256 Credential=a/b/c, Signature=d",
-);
-const FORM: (&str, &str) = ("Content-Type", "application/x-www-form-urlencoded");
-
-async fn post(to: SocketAddr, body: &str) -> Reply {
-    http(to, "POST /", &[SIGNED, FORM], body).await.unwrap()
-}
 
 fn code(reply: &Reply) -> String {
     let document = ErrorResponse::from_xml(&reply.body).unwrap();

@@ -23,6 +23,7 @@ mod standing;
 use std::collections::BTreeSet;
 
 use serde::Serialize;
+use vpc_model::settings;
 use vpc_model::{DeviceIndex, EniId, NetworkCard, Timestamp};
 
 pub use reason::{HeldBack, Reason};
@@ -60,6 +61,16 @@ pub enum Provisioning {
     Disabled,
     /// They are not, nor is EC2 asked anything (`ENABLE_IMDS_ONLY_MODE`).
     ImdsOnly,
+}
+
+impl From<settings::Provisioning> for Provisioning {
+    fn from(set: settings::Provisioning) -> Self {
+        match set {
+            settings::Provisioning::Enabled => Self::Enabled,
+            settings::Provisioning::Disabled => Self::Disabled,
+            settings::Provisioning::ImdsOnly => Self::ImdsOnly,
+        }
+    }
 }
 
 /// One act, and why.

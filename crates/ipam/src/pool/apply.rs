@@ -231,19 +231,9 @@ impl Pool {
         }
     }
 
-    /// Whether a slot is seen on an ENI only because what shows it is old. Where a pod has got an
-    /// address of it there since it was given back, it is there again.
+    /// Whether a slot is seen on an ENI only because what shows it is old.
     fn is_old_news(&self, id: &EniId, slot: Slot, now: Timestamp) -> bool {
-        let place = self.enis.get(id).map(|eni| (eni.card, eni.device));
-        let is_held = |address: Ipv4Addr| {
-            let holder = self.ledger.holder_of(address);
-            holder.map(|holder| (holder.card, holder.device)) == place
-        };
         self.ledger.was_given_back(id, slot, now)
-            && match slot {
-                Slot::Address(address) => !is_held(address),
-                Slot::Prefix(prefix) => !prefix.addresses().any(is_held),
-            }
     }
 
     /// Whether a prefix that EC2 gave comes to that ENI; it leaves the one that had it.
@@ -287,7 +277,7 @@ impl Pool {
         if leaves {
             self.ledger.keep(id, Slot::Address(address));
             self.with_eni(id, |eni| {
-                eni.set(address, AddressState::Free { since: now })
+                eni.set(address, AddressState::Free { since: now });
             });
         }
     }

@@ -35,6 +35,22 @@ pub enum Refusal {
     Other,
 }
 
+impl Refusal {
+    /// What one of EC2's error codes means for a request for slots. A subnet that is reserved for
+    /// prefixes and full answers `InvalidParameterValue`, so that counts as full too.
+    #[must_use]
+    pub fn of_code(code: &str) -> Self {
+        match code {
+            "InsufficientFreeAddressesInSubnet" | "InvalidParameterValue" => Self::SubnetFull,
+            "InsufficientCidrBlocks" => Self::NoBlock,
+            "PrivateIpAddressLimitExceeded" => Self::EniFull,
+            "AttachmentLimitExceeded" | "NetworkInterfaceLimitExceeded" => Self::TooManyEnis,
+            "InvalidNetworkInterfaceID.NotFound" => Self::NoSuchEni,
+            _ => Self::Other,
+        }
+    }
+}
+
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
@@ -172,4 +188,31 @@ pub enum Event {
         /// Why it is not used for pods; nothing for an ENI that is.
         exclusion: Option<Exclusion>,
     },
+}
+
+impl Event {
+    /// Why EC2 did not do what it was asked; nothing if it did, or was not asked.
+    #[must_use]
+    pub fn refusal(&self) -> Option<Refusal> {
+        match self {
+            Event::CreationFailed { refusal, .. } | Event::AssignFailed { refusal, .. } => {
+                Some(*refusal)
+            }
+            Event::UnassignFailed { .. } | Event::ReturnFailed { .. } => Some(Refusal::Other),
+            Event::EniFound(_)
+            | Event::CreationBegun { .. }
+            | Event::CreationAttaching { .. }
+            | Event::Created { .. }
+            | Event::AssignBegun { .. }
+            | Event::Assigned { .. }
+            | Event::SlotsFound { .. }
+            | Event::SlotsLost { .. }
+            | Event::UnassignBegun { .. }
+            | Event::Unassigned { .. }
+            | Event::ReturnBegun { .. }
+            | Event::Returned { .. }
+            | Event::EniLost { .. }
+            | Event::Reclassified { .. } => None,
+        }
+    }
 }

@@ -77,7 +77,7 @@ impl<E: Ec2> PoolTask<E> {
             }
         };
         log_event(&event);
-        if let Some(record) = Record::of_event(&event, now)
+        if let Some(record) = Record::of_event(&event, self.pool.ledger(), now)
             && let Err(error) = self.journal.append(&record)
         {
             // The pool knows; what was written before EC2 was asked tells a restart most of it.
@@ -92,28 +92,22 @@ impl<E: Ec2> PoolTask<E> {
 
 /// Whether EC2's refusal shows that the node's ENIs are not what the pool takes them for.
 fn is_a_surprise(event: &Event) -> bool {
-    match event {
-        Event::CreationFailed { refusal, .. } | Event::AssignFailed { refusal, .. } => {
-            match refusal {
-                Refusal::EniFull
-                | Refusal::TooManyEnis
-                | Refusal::PlaceTaken
-                | Refusal::NoSuchEni => true,
-                Refusal::SubnetFull | Refusal::NoBlock | Refusal::Other => false,
-            }
-        }
-        _ => false,
+    let (Event::CreationFailed { refusal, .. } | Event::AssignFailed { refusal, .. }) = event
+    else {
+        return false;
+    };
+    match refusal {
+        Refusal::EniFull | Refusal::TooManyEnis | Refusal::PlaceTaken | Refusal::NoSuchEni => true,
+        Refusal::SubnetFull | Refusal::NoBlock | Refusal::Other => false,
     }
 }
 
 fn log_event(event: &Event) {
-    match event {
-        Event::CreationFailed { reason, .. } => {
-            tracing::warn!(reason, "an ENI could not be created");
-        }
-        Event::AssignFailed { eni, reason, .. } => {
-            tracing::warn!(%eni, reason, "slots could not be assigned");
-        }
-        event => tracing::debug!(?event, "outcome"),
+    if let Event::CreationFailed { reason, .. } = event {
+        tracing::warn!(reason, "an ENI could not be created");
+    } else if let Event::AssignFailed { eni, reason, .. } = event {
+        tracing::warn!(%eni, reason, "slots could not be assigned");
+    } else {
+        tracing::debug!(?event, "outcome");
     }
 }

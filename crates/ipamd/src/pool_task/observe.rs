@@ -40,7 +40,7 @@ impl<E: Ec2> PoolTask<E> {
             if self.is_premature(&event) {
                 continue;
             }
-            if let Some(record) = Record::of_event(&event, now)
+            if let Some(record) = Record::of_event(&event, self.pool.ledger(), now)
                 && let Err(error) = self.journal.append(&record)
             {
                 // The pool knows; only a restart within two minutes would not.

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use vpc_lab::addresses::VPC_CIDR;
 use vpc_lab::config::STANDARD_INSTANCE_TYPE;
 use vpc_lab::fabric::serve::{listen_here, serve as answer};
-use vpc_lab::topology;
+use vpc_lab::topology::{self, Nodes};
 use vpc_sim::{IdentifyBy, WorldConfig};
 
 use super::report::{Failure, system};
@@ -19,7 +19,7 @@ pub(super) fn serve(port: u16, imds_port: Option<u16>) -> Result<ExitCode, Failu
     let instance_type = STANDARD_INSTANCE_TYPE
         .parse()
         .map_err(|error| Failure::NotUp(format!("{error}")))?;
-    let (sim, nodes) = topology::cloud(config, &instance_type)?;
+    let (sim, nodes) = topology::cloud(config, &Nodes::of_type(instance_type))?;
     let here = |port| SocketAddrV4::new(Ipv4Addr::LOCALHOST, port);
     let ec2 = listen_here(here(port))?;
     let port = ec2.local_addr().map_err(system("learn the port"))?.port();

@@ -14,9 +14,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use vpc_lab::addresses::SubnetLength;
 use vpc_lab::state::{LabFolder, STANDARD_ROOT};
 use vpc_lab::{LabConfig, LabName};
 use vpc_model::InstanceType;
+use vpc_sim::Secondary;
 
 use report::Failure;
 
@@ -132,6 +134,12 @@ struct Settings {
     /// The instance type of both nodes [default: m5.large]
     #[arg(long)]
     instance_type: Option<InstanceType>,
+    /// The prefix length of both nodes' subnets, 18 to 28
+    #[arg(long, default_value = "24", value_parser = subnet_length)]
+    subnet_length: SubnetLength,
+    /// How many /28 prefixes the nodes are launched with
+    #[arg(long, default_value_t = 0)]
+    launch_prefixes: u32,
     /// A variable for ipamd, such as WARM_IP_TARGET=5; can be repeated
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = variable)]
     variables: Vec<(String, String)>,
@@ -189,6 +197,8 @@ impl Settings {
             config.world.seed = seed;
         }
         config.instance_type = self.instance_type;
+        config.subnet_length = self.subnet_length;
+        config.launched_with = Secondary::Prefixes(self.launch_prefixes);
         config.ipamd_env = self.variables.into_iter().collect::<BTreeMap<_, _>>();
         config.ec2_port = self.ec2_port;
         config.imds_hop_limit = self.imds_hop_limit;
@@ -209,6 +219,9 @@ impl Settings {
             "--instance-type",
             self.instance_type.as_ref().map(ToString::to_string),
         );
+        let length = self.subnet_length.get();
+        add("--subnet-length", Some(length.to_string()));
+        add("--launch-prefixes", Some(self.launch_prefixes.to_string()));
         for (name, value) in &self.variables {
             add("--set", Some(format!("{name}={value}")));
         }
@@ -217,6 +230,11 @@ impl Settings {
         add("--seed", self.seed.map(|seed| seed.to_string()));
         arguments
     }
+}
+
+fn subnet_length(text: &str) -> Result<SubnetLength, String> {
+    let length: u8 = text.parse().map_err(|_| "write a number")?;
+    SubnetLength::try_from(length).map_err(|error| error.to_string())
 }
 
 fn variable(text: &str) -> Result<(String, String), String> {
@@ -239,6 +257,7 @@ mod tests {
     #[test]
     fn the_background_process_gets_the_same_settings() {
         let line = "vpc-lab --name a up --bin-dir /b --instance-type c5.large --set A=1=2 \
+                    --subnet-length 26 --launch-prefixes 2 \
                     --set B= --ec2-port 8123 --imds-hop-limit 2 --seed 7";
         let settings = |cli: Cli| {
             let (Command::Up(settings) | Command::Hold { settings, .. }) = cli.command else {

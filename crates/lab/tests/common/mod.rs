@@ -8,6 +8,9 @@
     reason = "helpers of tests fail by panicking"
 )]
 
+pub(crate) mod console;
+pub(crate) mod pool;
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;

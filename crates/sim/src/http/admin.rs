@@ -9,23 +9,27 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use vpc_model::{EniId, InstanceId};
+use vpc_model::{EniId, InstanceId, SubnetId, Timestamp};
 
 use crate::Sim;
-use crate::calls::Calls;
+use crate::calls::{Call, Calls};
 use crate::error::ApiError;
 use crate::fault::Fault;
+use crate::world::Occupation;
 
 pub(crate) fn router(sim: Sim) -> Router {
     Router::new()
         .route("/_sim/world", get(world))
         .route("/_sim/calls", get(calls))
+        .route("/_sim/calls/log", get(call_log))
         .route(
             "/_sim/faults",
             get(faults).post(add_fault).delete(clear_faults),
         )
         .route("/_sim/metadata/freeze", post(freeze))
         .route("/_sim/metadata/hide", post(hide))
+        .route("/_sim/subnets/occupy", post(occupy))
+        .route("/_sim/subnets/vacate", post(vacate))
         .with_state(sim)
 }
 
@@ -69,6 +73,36 @@ async fn hide(State(sim): State<Sim>, Json(order): Json<Hide>) -> Result<StatusC
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// Somebody else takes free addresses of a subnet.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Occupy {
+    subnet: SubnetId,
+    #[serde(flatten)]
+    occupation: Occupation,
+}
+
+async fn occupy(State(sim): State<Sim>, Json(order): Json<Occupy>) -> Result<Json<Value>, Refused> {
+    let taken = sim
+        .with(|world, _| world.occupy(&order.subnet, order.occupation))
+        .map_err(Refused)?;
+    Ok(Json(json!({ "addresses": taken })))
+}
+
+/// Somebody else's addresses of a subnet are free again.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Vacate {
+    subnet: SubnetId,
+}
+
+async fn vacate(State(sim): State<Sim>, Json(order): Json<Vacate>) -> Result<Json<Value>, Refused> {
+    let given = sim
+        .with(|world, _| world.vacate(&order.subnet))
+        .map_err(Refused)?;
+    Ok(Json(json!({ "addresses": given })))
+}
+
 struct Refused(ApiError);
 
 impl IntoResponse for Refused {
@@ -86,6 +120,10 @@ async fn world(State(sim): State<Sim>) -> Json<Value> {
 
 async fn calls(State(sim): State<Sim>) -> Json<Calls> {
     Json(sim.calls())
+}
+
+async fn call_log(State(sim): State<Sim>) -> Json<Vec<Call>> {
+    Json(sim.calls_since(Timestamp::ZERO))
 }
 
 async fn faults(State(sim): State<Sim>) -> Json<Value> {

@@ -3,6 +3,8 @@
 //! Requests must be signed, as EC2 demands, but the signature is not verified: any credentials
 //! will do.
 
+use std::net::IpAddr;
+
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{RawQuery, State};
@@ -11,8 +13,9 @@ use axum::routing::get;
 use vpc_aws::ec2::wire::{API_VERSION, ErrorResponse};
 
 use super::dispatch::dispatch;
-use super::{form, lost_answer};
+use super::{Peer, form, lost_answer};
 use crate::Sim;
+use crate::calls::Call;
 use crate::error::ApiError;
 use crate::fault::Verdict;
 
@@ -30,15 +33,17 @@ pub(crate) fn router(sim: Sim) -> Router {
 
 async fn by_query(
     State(sim): State<Sim>,
+    peer: Peer,
     headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Response<Body> {
     let params = form::parse(query.unwrap_or_default().as_bytes());
-    answer(&sim, &headers, params).await
+    answer(&sim, peer, &headers, params).await
 }
 
 async fn by_form(
     State(sim): State<Sim>,
+    peer: Peer,
     headers: HeaderMap,
     RawQuery(query): RawQuery,
     body: Bytes,
@@ -47,11 +52,12 @@ async fn by_form(
         params.extend(form::parse(&body)?);
         Ok(params)
     });
-    answer(&sim, &headers, params).await
+    answer(&sim, peer, &headers, params).await
 }
 
 async fn answer(
     sim: &Sim,
+    peer: Peer,
     headers: &HeaderMap,
     params: Result<Params, ApiError>,
 ) -> Response<Body> {
@@ -70,7 +76,15 @@ async fn answer(
         tokio::time::sleep(verdict.delay).await;
     }
     let lost = verdict.lose_response;
-    let result = carried_out(sim, verdict, (&action, &params), &id);
+    let asked = Asked {
+        action: &action,
+        params: &params,
+        caller: peer.0,
+    };
+    let (result, changed) = carried_out(sim, verdict, &asked, &id);
+    if let Some(revision) = changed {
+        sim.until_followed(revision).await;
+    }
     match result {
         _ if lost => lost_answer(),
         Ok(xml) => document(StatusCode::OK, xml, &id),
@@ -78,17 +92,27 @@ async fn answer(
     }
 }
 
-/// Carries a call out, unless it is to fail, and counts it.
+/// A request that was read.
+struct Asked<'a> {
+    action: &'a str,
+    params: &'a [(String, String)],
+    caller: Option<IpAddr>,
+}
+
+/// Carries a call out, unless it is to fail, and notes it. Gives the world's new revision besides,
+/// if it changed.
 fn carried_out(
     sim: &Sim,
     verdict: Verdict,
-    (action, params): (&str, &[(String, String)]),
+    asked: &Asked<'_>,
     id: &RequestId,
-) -> Result<String, ApiError> {
+) -> (Result<String, ApiError>, Option<u64>) {
+    let Asked { action, params, .. } = *asked;
     sim.with_state(|state, now| {
         if let Some(span) = verdict.stale_metadata {
             state.world.freeze_all_metadata(now + span);
         }
+        let before = state.world.revision();
         let result = match verdict.error {
             Some(error) => Err(error),
             None => dispatch(&mut state.world, (action, params), now, id),
@@ -96,14 +120,20 @@ fn carried_out(
         let code = result.as_ref().err().map(|error| error.code.as_str());
         // A name that is no action would let callers fill the table.
         let known = code != Some("InvalidAction");
-        state
-            .calls
-            .count(if known { action } else { "InvalidAction" }, code);
+        let action = if known { action } else { "InvalidAction" };
+        state.calls.count(action, code);
+        state.log.push(Call {
+            at: now,
+            action: action.to_owned(),
+            error: code.map(str::to_owned),
+            caller: asked.caller,
+        });
         match code {
             None => tracing::debug!(action, "EC2 call"),
             Some(code) => tracing::debug!(action, code, "EC2 call refused"),
         }
-        result
+        let after = state.world.revision();
+        (result, (after != before).then_some(after))
     })
 }
 

@@ -1,19 +1,17 @@
 //! The instance metadata service, version 2 only: a session token first, then paths.
 
 use std::collections::BTreeMap;
-use std::convert::Infallible;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{ConnectInfo, FromRequestParts, State};
-use axum::http::request::Parts;
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use vpc_model::{InstanceId, Timestamp};
 
-use super::{IdentifyBy, lost_answer};
+use super::{IdentifyBy, Peer, lost_answer};
 use crate::Sim;
 use crate::fault::METADATA;
 use crate::world::Random;
@@ -49,18 +47,6 @@ pub(crate) fn router(sim: Sim, who: IdentifyBy) -> Router {
         who,
         tokens: Arc::new(Mutex::new(tokens)),
     })
-}
-
-/// The peer's address, where the server tells it.
-struct Peer(Option<IpAddr>);
-
-impl<S: Sync> FromRequestParts<S> for Peer {
-    type Rejection = Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        let info = parts.extensions.get::<ConnectInfo<SocketAddr>>();
-        Ok(Peer(info.map(|ConnectInfo(peer)| peer.ip())))
-    }
 }
 
 async fn serve(
@@ -118,7 +104,7 @@ impl Service {
     fn instance(&self, peer: Option<IpAddr>) -> Option<InstanceId> {
         match &self.who {
             IdentifyBy::Instance(id) => Some(id.clone()),
-            IdentifyBy::PeerAddress => match peer?.to_canonical() {
+            IdentifyBy::PeerAddress => match peer? {
                 IpAddr::V4(address) => self.sim.with(|world, _| world.instance_at(address)),
                 IpAddr::V6(_) => None,
             },

@@ -6,8 +6,13 @@ pub(crate) mod ec2;
 pub(crate) mod form;
 pub(crate) mod imds;
 
+use std::convert::Infallible;
+use std::net::{IpAddr, SocketAddr};
+
 use axum::body::{Body, Bytes};
+use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::Response;
+use axum::http::request::Parts;
 use vpc_model::InstanceId;
 
 /// Which instance a caller of the metadata service is.
@@ -17,6 +22,18 @@ pub enum IdentifyBy {
     PeerAddress,
     /// Everybody is this instance.
     Instance(InstanceId),
+}
+
+/// The peer's address, where the server tells it.
+struct Peer(Option<IpAddr>);
+
+impl<S: Sync> FromRequestParts<S> for Peer {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let info = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+        Ok(Peer(info.map(|ConnectInfo(peer)| peer.ip().to_canonical())))
+    }
 }
 
 /// A body that fails at once makes the server close the connection before it has sent anything.

@@ -15,7 +15,6 @@ use super::page::Paging;
 use super::state::{Eni, Instance};
 use super::tags::to_wire;
 use super::types::architecture;
-use super::wall::iso8601;
 use crate::error::ApiError;
 
 impl World {
@@ -80,7 +79,7 @@ impl World {
             )
             .with("owner-id", [&self.config.account])
             .with("reservation-id", [&instance.reservation])
-            .with("launch-time", [iso8601(instance.launched_at)])
+            .with("launch-time", [instance.launched_at.to_string()])
             .with("private-dns-name", private_name)
             .with("network-interface.network-interface-id", enis)
             .with("instance-state-name", [state(instance).1])
@@ -140,7 +139,7 @@ impl World {
             }),
             ami_launch_index: Some(0),
             instance_type: Some(instance.instance_type.to_string()),
-            launch_time: Some(iso8601(instance.launched_at)),
+            launch_time: Some(instance.launched_at.to_string()),
             placement: Some(Placement {
                 availability_zone: Some(instance.availability_zone.clone()),
                 availability_zone_id: Some(self.zone_id(&instance.availability_zone)),

@@ -26,6 +26,7 @@ impl World {
                 "cidr": subnet.space.cidr(),
                 "availabilityZone": subnet.availability_zone,
                 "availableAddresses": subnet.space.available(),
+                "occupiedByOthers": subnet.others,
                 "tags": subnet.tags,
             })).collect::<Vec<_>>(),
             "securityGroups": self.groups.iter().map(|(id, group)| json!({

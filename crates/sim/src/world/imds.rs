@@ -7,7 +7,6 @@ use super::World;
 use super::metadata::MetaEni;
 use super::state::Instance;
 use super::types::architecture;
-use super::wall::iso8601;
 
 /// The directories below `/latest/meta-data` whose members are always the same.
 const DIRECTORIES: [(&str, &str); 4] = [
@@ -164,7 +163,7 @@ impl World {
             "imageId": instance.image,
             "instanceId": id,
             "instanceType": instance.instance_type,
-            "pendingTime": iso8601(instance.launched_at),
+            "pendingTime": instance.launched_at.to_string(),
             "privateIp": eni.addresses.first(),
             "region": self.config.region,
             "version": "2017-09-30",

@@ -15,7 +15,6 @@ use super::modify::refuse_dry_run;
 use super::page::Paging;
 use super::state::{Attachment, Eni};
 use super::tags::to_wire;
-use super::wall::iso8601;
 use crate::error::ApiError;
 
 /// The owner of public addresses that are not Elastic IP addresses.
@@ -108,7 +107,7 @@ impl World {
             )
             .with(
                 "attachment.attach-time",
-                attachment.map(|a| iso8601(a.requested_at)),
+                attachment.map(|a| a.requested_at.to_string()),
             )
             .with(
                 "attachment.delete-on-termination",
@@ -161,7 +160,7 @@ impl World {
             device_index: Some(attachment.device.0.into()),
             network_card_index: Some(attachment.card.0.into()),
             status: Some(attachment.status(self.now).to_owned()),
-            attach_time: Some(iso8601(attachment.requested_at)),
+            attach_time: Some(attachment.requested_at.to_string()),
             delete_on_termination: Some(attachment.delete_on_termination),
         }
     }

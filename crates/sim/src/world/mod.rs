@@ -19,6 +19,7 @@ mod lookup;
 mod metadata;
 mod modify;
 mod network;
+mod occupy;
 mod page;
 mod random;
 mod space;
@@ -26,7 +27,6 @@ mod state;
 mod subnets;
 mod tags;
 mod types;
-mod wall;
 mod wanted;
 
 use std::collections::BTreeMap;
@@ -35,6 +35,7 @@ use vpc_model::{EniId, InstanceId, SecurityGroupId, SubnetId, Timestamp, VpcId};
 
 pub use config::{PublicAddress, RunInstance, Secondary, Span, WorldConfig};
 pub use fabric::{FabricEni, FabricInstance, FabricSubnet, FabricView};
+pub use occupy::Occupation;
 pub(crate) use random::Random;
 
 use state::{Creation, Eni, Instance, SecurityGroup, Subnet, Vpc};

@@ -52,6 +52,7 @@ impl World {
             vpc: vpc.clone(),
             space: Space::new(cidr),
             availability_zone: availability_zone.to_owned(),
+            others: Vec::new(),
             tags: Tags::new(),
         };
         self.subnets.insert(id.clone(), subnet);

@@ -91,19 +91,31 @@ impl Space {
 
     /// Takes the lowest free prefixes, all or none.
     pub(crate) fn take_prefixes(&mut self, count: usize) -> Result<Vec<Ipv4Prefix>, Refusal> {
-        let first = u32::from(self.cidr.network());
-        let last = u32::from(self.cidr.broadcast());
-        let found: Vec<Ipv4Prefix> = (first..=last)
-            .step_by(16)
-            .map(|address| Ipv4Prefix::containing(Ipv4Addr::from(address)))
-            .filter(|prefix| self.prefix_problem(*prefix).is_none())
-            .take(count)
-            .collect();
+        let found: Vec<Ipv4Prefix> = self.free_blocks().take(count).collect();
         if found.len() < count {
             return Err(Refusal::Exhausted);
         }
         self.prefixes.extend(&found);
         Ok(found)
+    }
+
+    /// Takes the first address of each block that could be a prefix.
+    pub(crate) fn break_blocks(&mut self) -> Vec<Ipv4Addr> {
+        let found: Vec<Ipv4Addr> = self
+            .free_blocks()
+            .filter_map(|block| block.addresses().next())
+            .collect();
+        self.taken.extend(&found);
+        found
+    }
+
+    fn free_blocks(&self) -> impl Iterator<Item = Ipv4Prefix> + '_ {
+        let first = u32::from(self.cidr.network());
+        let last = u32::from(self.cidr.broadcast());
+        (first..=last)
+            .step_by(16)
+            .map(|address| Ipv4Prefix::containing(Ipv4Addr::from(address)))
+            .filter(|prefix| self.prefix_problem(*prefix).is_none())
     }
 
     /// Takes one prefix.

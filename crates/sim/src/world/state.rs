@@ -28,6 +28,8 @@ pub(crate) struct Subnet {
     pub(crate) vpc: VpcId,
     pub(crate) space: Space,
     pub(crate) availability_zone: String,
+    /// Addresses of the space that somebody else has.
+    pub(crate) others: Vec<Ipv4Addr>,
     pub(crate) tags: Tags,
 }
 

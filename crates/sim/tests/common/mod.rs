@@ -212,3 +212,14 @@ pub async fn exchange(
         body: body.to_owned(),
     })
 }
+
+pub const SIGNED: (&str, &str) = (
+    "Authorization",
+    "AWS4-HMAC-SHA256 Credential=a/b/c, Signature=d",
+);
+pub const FORM: (&str, &str) = ("Content-Type", "application/x-www-form-urlencoded");
+
+/// A signed form.
+pub async fn post(to: SocketAddr, body: &str) -> Reply {
+    http(to, "POST /", &[SIGNED, FORM], body).await.unwrap()
+}

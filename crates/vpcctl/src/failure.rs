@@ -1,0 +1,75 @@
+//! What went wrong, for the person at the terminal.
+
+use std::fmt;
+use std::process::ExitCode;
+
+use vpc_model::settings::SettingsErrors;
+
+use crate::pool::RehearsalError;
+
+/// `EX_USAGE`, as ipamd ends with when its settings are wrong.
+pub(crate) const USAGE: u8 = 64;
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// The settings.
+    #[error("the settings cannot be:\n{0}")]
+    Settings(SettingsErrors),
+    /// A name that is no setting's.
+    #[error("--set {name} is {value:?}; allowed: no such setting exists{}", Near(.near))]
+    NoSuchSetting {
+        name: String,
+        value: String,
+        near: Vec<String>,
+    },
+    /// The same name twice.
+    #[error("--set {name} is given as {first:?} and as {second:?}; allowed: one value")]
+    SetTwice {
+        name: String,
+        first: String,
+        second: String,
+    },
+    /// The instance type.
+    #[error(
+        "--instance-type is {value:?}; allowed: a type of this version's table{}",
+        Near(.near)
+    )]
+    UnknownType { value: String, near: Vec<String> },
+    /// The simulated cloud did not play along.
+    #[error(transparent)]
+    Rehearsal(#[from] RehearsalError),
+    /// The answer could not be written.
+    #[error("cannot write the answer to standard output: {0}")]
+    Write(#[from] std::io::Error),
+    /// The answer could not be written as JSON.
+    #[error("cannot write the answer as JSON: {0}")]
+    Json(#[from] serde_json::Error),
+}
+
+impl Failure {
+    /// 64 for what was wrongly asked, 1 for the rest.
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        match self {
+            Failure::Settings(_)
+            | Failure::NoSuchSetting { .. }
+            | Failure::SetTwice { .. }
+            | Failure::UnknownType { .. } => ExitCode::from(USAGE),
+            Failure::Rehearsal(error) if error.is_usage() => ExitCode::from(USAGE),
+            Failure::Rehearsal(_) | Failure::Write(_) | Failure::Json(_) => ExitCode::FAILURE,
+        }
+    }
+}
+
+/// Names that may have been meant.
+struct Near<'a>(&'a [String]);
+
+impl fmt::Display for Near<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            [] => Ok(()),
+            [one] => write!(f, ", did you mean {one}?"),
+            more => write!(f, ", for example {}", more.join(", ")),
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! `vpcctl`: what a node would hold, what it holds, and why.
+//!
+//! Exit status: 0 done, 1 failed, 64 wrongly asked (`EX_USAGE` of BSD's sysexits.h).
+
+mod cli;
+mod failure;
+mod pool;
+mod table;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::run()
+}
