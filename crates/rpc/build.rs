@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::io;
 
-const FILES: [&str; 2] = ["proto/rpc.proto", "proto/health.proto"];
+const FILES: [&str; 3] = ["proto/rpc.proto", "proto/health.proto", "proto/node.proto"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=proto");

@@ -16,7 +16,7 @@ use vpc_model::{EniId, Ipv4Prefix, PodKey, Timestamp};
 
 use crate::ledger::{Holder, Ledger, Slot};
 use crate::plan::Work;
-use crate::pool::{Event, Slots};
+use crate::pool::{Event, Pool, Slots};
 
 /// The first line of a journal.
 pub const HEADER: &str = "vpc-cni-journal/1\n";
@@ -123,11 +123,13 @@ impl Record {
     /// taken back, or says is gone, is shown by metadata for some time yet; what it did not take
     /// is ours still, and so is what it gave again.
     #[must_use]
-    pub fn of_event(event: &Event, ledger: &Ledger, now: Timestamp) -> Option<Self> {
+    pub fn of_event(event: &Event, pool: &Pool, now: Timestamp) -> Option<Self> {
         let until = now + REMEMBERED;
         match event {
             Event::Assigned { eni, slots, .. } => {
-                let left = |slot| ledger.was_given_back(eni, slot, now);
+                let left = |slot| {
+                    pool.ledger().was_given_back(eni, slot, now) && !pool.is_leaving(eni, slot)
+                };
                 let addresses = slots.addresses.iter().copied();
                 let prefixes = slots.prefixes.iter().copied();
                 let again = Slots {
@@ -441,15 +443,16 @@ mod tests {
         let (now, later) = (Timestamp::from_millis(1_000), Timestamp::from_millis(9_000));
         let mut ledger = Ledger::default();
         ledger.give_back(&eni, prefix, later);
+        let pool = Pool::new(ledger.clone());
         let assigned = |slots| Event::Assigned {
             eni: eni.clone(),
             ask: Ask::Addresses(1),
             slots,
         };
         let other = assigned(Slots::of_addresses(vec![address]));
-        assert_eq!(Record::of_event(&other, &ledger, now), None);
+        assert_eq!(Record::of_event(&other, &pool, now), None);
         let again = assigned(Slots::of_prefixes(vec![Ipv4Prefix::containing(address)]));
-        let record = Record::of_event(&again, &ledger, now).unwrap();
+        let record = Record::of_event(&again, &pool, now).unwrap();
         let mut records = compact(&ledger, &[]);
         records.push(record);
         let replay = replay(&journal(&records)).unwrap();

@@ -23,8 +23,10 @@ pub mod plan;
 pub mod pool;
 pub mod reconcile;
 pub mod snapshot;
+pub mod status;
 pub mod subnets;
 pub mod targets;
+mod words;
 
 pub use allocate::{AllocateError, Allocation, UnknownPod, allocate, release};
 pub use ledger::{Holder, Ledger, Slot};

@@ -158,7 +158,7 @@ impl Snapshot {
 }
 
 /// Why the node has that ENI.
-fn why(eni: &Eni, all: Counts) -> String {
+pub(crate) fn why(eni: &Eni, all: Counts) -> String {
     if let Some(exclusion) = &eni.exclusion {
         return format!("no new pods: {exclusion}");
     }

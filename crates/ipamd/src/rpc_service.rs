@@ -179,6 +179,15 @@ impl Backend for RpcService {
             region: node.region,
         })
     }
+
+    async fn get_status(&self, _peer: PeerCredentials) -> Result<String, Status> {
+        let stopping = || Status::new(Code::Unavailable, "ipamd is stopping");
+        let status = self.pool.status().await.ok_or_else(stopping)?;
+        serde_json::to_string(&status).map_err(|error| {
+            let text = format!("the status cannot be written as JSON: {error}");
+            Status::new(Code::Internal, text)
+        })
+    }
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ use prost::Message;
 use tokio::net::UnixStream;
 
 use crate::frame::{self, FrameError};
+use crate::proto::node::{GetStatusReply, GetStatusRequest};
 use crate::proto::{
     AddNetworkReply, AddNetworkRequest, DelNetworkReply, DelNetworkRequest, DeleteNpReply,
     DeleteNpRequest, EnforceNpReply, EnforceNpRequest, NetworkPolicyAgentConfigReply,
@@ -59,6 +60,9 @@ pub const DEL_NETWORK: Method<DelNetworkRequest, DelNetworkReply> =
 /// How network policies are enforced on this node.
 pub const GET_NETWORK_POLICY_CONFIGS: Method<(), NetworkPolicyAgentConfigReply> =
     Method::new("/rpc.ConfigServerBackend/GetNetworkPolicyConfigs");
+/// What the node holds, and why; for operators.
+pub const GET_STATUS: Method<GetStatusRequest, GetStatusReply> =
+    Method::new("/vpc_cni.Node/GetStatus");
 /// Enforce a pod's network policies; served by the network-policy agent.
 pub const ENFORCE_NP_TO_POD: Method<EnforceNpRequest, EnforceNpReply> =
     Method::new("/rpc.NPBackend/EnforceNpToPod");

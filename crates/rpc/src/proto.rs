@@ -25,3 +25,15 @@ pub mod health {
     )]
     include!(concat!(env!("OUT_DIR"), "/grpc.health.v1.rs"));
 }
+
+/// Package `vpc_cni` (`proto/node.proto`).
+pub mod node {
+    // Generated code: its style is not ours to mend.
+    #![allow(
+        missing_docs,
+        unused_qualifications,
+        clippy::all,
+        clippy::wildcard_enum_match_arm
+    )]
+    include!(concat!(env!("OUT_DIR"), "/vpc_cni.rs"));
+}

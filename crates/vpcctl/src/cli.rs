@@ -8,7 +8,8 @@ use ipnet::Ipv4Net;
 use serde::Serialize;
 
 use crate::failure::{Failure, USAGE};
-use crate::pool;
+use crate::live::LiveArgs;
+use crate::{explain, pool, status};
 
 /// The most pods that can be asked for: the addresses of a /16, the widest subnet there is.
 const MOST_PODS: i64 = 65_536;
@@ -26,6 +27,10 @@ enum Command {
     /// What a node would hold at rest: the daemon's own decisions, played against a simulated EC2
     /// in virtual time. Asks nobody, changes nothing
     Pool(PoolArgs),
+    /// What this node holds now
+    Status(LiveArgs),
+    /// The reason for each part of what this node holds, and what was done lately and why
+    Explain(LiveArgs),
 }
 
 /// How an answer is written.
@@ -73,6 +78,8 @@ pub(crate) fn run() -> ExitCode {
     };
     let outcome = match &cli.command {
         Command::Pool(args) => pool::run(args),
+        Command::Status(args) => status::run(args),
+        Command::Explain(args) => explain::run(args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

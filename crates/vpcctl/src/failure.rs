@@ -5,6 +5,9 @@ use std::process::ExitCode;
 
 use vpc_model::settings::SettingsErrors;
 
+use vpc_rpc::CallError;
+
+use crate::live::remedy;
 use crate::pool::RehearsalError;
 
 /// `EX_USAGE`, as ipamd ends with when its settings are wrong.
@@ -39,11 +42,14 @@ pub(crate) enum Failure {
     /// The simulated cloud did not play along.
     #[error(transparent)]
     Rehearsal(#[from] RehearsalError),
+    /// The daemon did not answer.
+    #[error("{}; {}", chain(.0), remedy(.0))]
+    Daemon(#[from] CallError),
     /// The answer could not be written.
     #[error("cannot write the answer to standard output: {0}")]
     Write(#[from] std::io::Error),
     /// The answer could not be written as JSON.
-    #[error("cannot write the answer as JSON: {0}")]
+    #[error("the answer is not the JSON that this version knows: {0}")]
     Json(#[from] serde_json::Error),
 }
 
@@ -56,9 +62,23 @@ impl Failure {
             | Failure::SetTwice { .. }
             | Failure::UnknownType { .. } => ExitCode::from(USAGE),
             Failure::Rehearsal(error) if error.is_usage() => ExitCode::from(USAGE),
-            Failure::Rehearsal(_) | Failure::Write(_) | Failure::Json(_) => ExitCode::FAILURE,
+            Failure::Rehearsal(_) | Failure::Daemon(_) | Failure::Write(_) | Failure::Json(_) => {
+                ExitCode::FAILURE
+            }
         }
     }
+}
+
+/// An error with what led to it.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
 }
 
 /// Names that may have been meant.

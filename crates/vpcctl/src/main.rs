@@ -3,8 +3,11 @@
 //! Exit status: 0 done, 1 failed, 64 wrongly asked (`EX_USAGE` of BSD's sysexits.h).
 
 mod cli;
+mod explain;
 mod failure;
+mod live;
 mod pool;
+mod status;
 mod table;
 
 use std::process::ExitCode;

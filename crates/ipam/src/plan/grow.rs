@@ -140,6 +140,7 @@ impl<'a> Growth<'a> {
     fn fill(&mut self, need: &Need, plan: &mut Plan) {
         let mut in_the_way = Vec::new();
         let missing = self.assign(need, need.slots, plan, &mut in_the_way);
+        let missing = self.leave_to_coming(need, missing, plan);
         let missing = self.create(need, missing, plan, &mut in_the_way);
         if missing == 0 {
             return;
@@ -190,6 +191,23 @@ impl<'a> Growth<'a> {
             });
         }
         missing
+    }
+
+    /// Slots for which an ENI that is being made already will have room: another one would not be
+    /// there sooner. Returns how many are still missing.
+    fn leave_to_coming(&self, need: &Need, missing: u32, plan: &mut Plan) -> u32 {
+        let open = |subnet: &SubnetId| matches!(self.gate_when_idle(subnet, need.kind), Gate::Open);
+        let coming = self.context.pool.creations();
+        let coming = coming.filter(|(_, begun)| open(&begun.subnet));
+        let per_eni = self.context.targets.per_eni;
+        let room: u32 = coming
+            .map(|(_, begun)| per_eni.saturating_sub(begun.ask.slots()))
+            .sum();
+        let slots = missing.min(room);
+        if slots > 0 {
+            plan.hold(HeldBack::EniComing { slots });
+        }
+        missing - slots
     }
 
     /// New ENIs. Returns how many slots are still missing.
@@ -291,6 +309,17 @@ impl<'a> Growth<'a> {
     }
 
     fn gate(&self, subnet: &SubnetId, kind: SlotKind) -> Gate {
+        let gate = self.gate_when_idle(subnet, kind);
+        if let Gate::AtMost(at_most) = gate
+            && self.busy.contains(subnet)
+        {
+            return Gate::Busy(at_most);
+        }
+        gate
+    }
+
+    /// The gate of a subnet with no request under way.
+    fn gate_when_idle(&self, subnet: &SubnetId, kind: SlotKind) -> Gate {
         let mut scopes = vec![Scope::Subnet(subnet.clone())];
         if kind == SlotKind::Prefix {
             scopes.push(Scope::Blocks(subnet.clone()));
@@ -306,7 +335,6 @@ impl<'a> Growth<'a> {
         }
         match at_most {
             None => Gate::Open,
-            Some(at_most) if self.busy.contains(subnet) => Gate::Busy(at_most),
             Some(at_most) => Gate::AtMost(at_most),
         }
     }

@@ -14,6 +14,7 @@
 //! asks elsewhere, or for less; and where single addresses go to make room for a prefix, it asks
 //! for the prefix.)
 
+mod balance;
 mod grow;
 mod need;
 mod reason;
@@ -26,6 +27,7 @@ use serde::Serialize;
 use vpc_model::settings;
 use vpc_model::{DeviceIndex, EniId, NetworkCard, Timestamp};
 
+pub use balance::Balance;
 pub use reason::{HeldBack, Reason};
 
 use crate::pool::{Ask, CreationId, Event, Mode, Pool, Slots};
@@ -205,6 +207,18 @@ impl Context<'_> {
             .filter(move |device| !taken.contains(device))
             .map(DeviceIndex)
     }
+}
+
+/// What is wanted and what is there, as [`plan()`] sees it.
+#[must_use]
+pub fn balance(pool: &Pool, targets: &Targets, facts: &Facts, now: Timestamp) -> Balance {
+    let context = Context {
+        pool,
+        targets,
+        facts,
+        now,
+    };
+    Balance::of(&context)
 }
 
 /// Decides what to do now.

@@ -70,7 +70,7 @@ pub enum HeldBack {
         max_enis: u32,
     },
     /// EC2 refused a moment ago.
-    #[error("EC2 refused: {reason}; next try at {until}")]
+    #[error("EC2 refused {scope}: {reason}; next try at {until}")]
     BackOff {
         /// What that stops.
         scope: Scope,
@@ -86,6 +86,12 @@ pub enum HeldBack {
         subnet: SubnetId,
         /// How much.
         at_most: u32,
+    },
+    /// What is missing fits on an ENI that is not there yet.
+    #[error("an ENI is being made that has room for {slots} slots more; they are asked for then")]
+    EniComing {
+        /// How many slots.
+        slots: u32,
     },
     /// There is no subnet for new ENIs.
     #[error(
@@ -174,6 +180,7 @@ impl HeldBack {
             | HeldBack::TooYoung { until, .. } => Some(*until),
             HeldBack::NoRoom { .. }
             | HeldBack::NearlyFull { .. }
+            | HeldBack::EniComing { .. }
             | HeldBack::HeldUnseen { .. }
             | HeldBack::NoSubnet
             | HeldBack::MaxPods { .. }
@@ -197,6 +204,7 @@ impl HeldBack {
                 Scope::Returns => "not_taken",
             },
             HeldBack::NearlyFull { .. } => "subnet_nearly_full",
+            HeldBack::EniComing { .. } => "eni_coming",
             HeldBack::NoSubnet => "no_subnet",
             HeldBack::MaxPods { .. } => "max_pods",
             HeldBack::NodeCordoned => "node_cordoned",

@@ -256,29 +256,14 @@ impl Pool {
             self.lose_prefix(&owner, prefix, now);
         }
         match self.owners.get(&address).cloned() {
-            Some(owner) if owner == *to => {
-                // It was on its way back, and came again.
-                self.revive(to, address, now);
-                false
-            }
+            // Where it is on its way back, EC2 may take it only now: it goes, and if it did come
+            // again after that, metadata will show it.
+            Some(owner) if owner == *to => false,
             Some(owner) => {
                 self.lose_address(&owner, address, now);
                 true
             }
             None => true,
-        }
-    }
-
-    fn revive(&mut self, id: &EniId, address: Ipv4Addr, now: Timestamp) {
-        let leaves = self
-            .enis
-            .get(id)
-            .is_some_and(|eni| eni.state_of(address) == Some(&AddressState::Unassigning));
-        if leaves {
-            self.ledger.keep(id, Slot::Address(address));
-            self.with_eni(id, |eni| {
-                eni.set(address, AddressState::Free { since: now });
-            });
         }
     }
 

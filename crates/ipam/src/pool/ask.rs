@@ -102,7 +102,9 @@ impl Ask {
 impl fmt::Display for Ask {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Ask::Addresses(1) => write!(f, "1 address"),
             Ask::Addresses(count) => write!(f, "{count} addresses"),
+            Ask::Prefixes(1) => write!(f, "1 prefix"),
             Ask::Prefixes(count) => write!(f, "{count} prefixes"),
         }
     }

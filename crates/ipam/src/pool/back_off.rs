@@ -8,6 +8,7 @@
 //! pause lasts are answers to calls made before it; they do not make it longer.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -40,6 +41,19 @@ pub enum Scope {
     Eni(EniId),
     /// Whatever is given back.
     Returns,
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Scope::Everything => write!(f, "a request"),
+            Scope::Creations => write!(f, "a further ENI"),
+            Scope::Subnet(subnet) => write!(f, "addresses of {subnet}"),
+            Scope::Blocks(subnet) => write!(f, "a /28 of {subnet}"),
+            Scope::Eni(eni) => write!(f, "more for {eni}"),
+            Scope::Returns => write!(f, "to take something back"),
+        }
+    }
 }
 
 /// EC2 refuses to give more for the time being.

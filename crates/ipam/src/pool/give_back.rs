@@ -16,6 +16,16 @@ use crate::journal::REMEMBERED;
 use crate::ledger::{Holder, Slot};
 
 impl Pool {
+    /// Whether an ENI's slot is on its way back to the VPC.
+    pub(crate) fn is_leaving(&self, id: &EniId, slot: Slot) -> bool {
+        let address = match slot {
+            Slot::Address(address) => address,
+            Slot::Prefix(prefix) => prefix.first(),
+        };
+        let eni = self.enis.get(id);
+        eni.is_some_and(|eni| eni.state_of(address) == Some(&AddressState::Unassigning))
+    }
+
     pub(super) fn unassign_begun(&mut self, id: &EniId, slots: &Slots, now: Timestamp) {
         let begun = self.with_eni(id, |eni| {
             eni.changed_at = now;

@@ -161,9 +161,11 @@ proptest! {
     ) {
         let mut bytes = file(&records);
         let at = at.index(bytes.len());
+        // Without the end of a line two records are one line, which may be the torn one.
+        let lines = if bytes[at] == b'\n' { 2 } else { 1 };
         bytes[at] ^= flip;
         if let Ok(replayed) = replay(&bytes) {
-            prop_assert!(replayed.records + 1 >= records.len());
+            prop_assert!(replayed.records + lines >= records.len());
             let whole = &records[..replayed.records];
             prop_assert_eq!(replayed.ledger, replay(&file(whole)).unwrap().ledger);
         }

@@ -431,3 +431,41 @@ fn a_plan_is_linear_in_what_it_is_about_and_names_slots_once() {
     node.execute(&plan);
     assert_eq!(node.slots(SlotKind::Address), [0; 0]);
 }
+
+/// Each pod that comes while an ENI is being made is no reason for another ENI.
+#[test]
+fn pods_that_come_while_an_eni_is_being_made_wait_for_it() {
+    let warm = WarmTarget::Ips {
+        warm: 1,
+        minimum: 0,
+    };
+    let mut node = Node::new((4, 9), warm);
+    node.add_pods(8);
+    node.settle();
+    assert_eq!(node.per_eni(), [9]);
+    node.allocate("ninth").unwrap();
+    let begun = node.plan(0);
+    let creations = |plan: &Plan| {
+        let works = plan.actions.iter().map(|action| &action.work);
+        works
+            .filter(|work| matches!(work, Work::Create { .. }))
+            .count()
+    };
+    assert_eq!(creations(&begun), 1);
+    node.pool.apply(begun.actions[0].work.begun(), node.now);
+    let more = node.plan(3);
+    assert_eq!(more.actions, [], "the new ENI has room for them");
+    assert_eq!(more.held_back, [HeldBack::EniComing { slots: 3 }]);
+    let many = node.plan(12);
+    assert_eq!(creations(&many), 1, "the new ENI has no room for them all");
+    let outcome = node.carry_out(&begun.actions[0].work);
+    node.pool.apply(outcome, node.now);
+    let then = node.plan(3);
+    let asked = then.actions.iter().map(|action| action.work.clone());
+    let eni = node.pool.enis().find(|eni| eni.device.0 == 1).unwrap();
+    let all_at_once = Work::Assign {
+        eni: eni.id.clone(),
+        ask: Ask::Addresses(3),
+    };
+    assert_eq!(asked.collect::<Vec<_>>(), [all_at_once]);
+}

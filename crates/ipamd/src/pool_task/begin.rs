@@ -34,6 +34,8 @@ impl<E: Ec2> PoolTask<E> {
             }),
             Work::Create { .. } | Work::Assign { .. } | Work::Unassign { .. } => None,
         };
+        let (what, because) = (action.work.to_string(), action.because.to_string());
+        self.recent.push(now, what, because);
         self.pool.apply(action.work.begun(), now);
         if let Some(node) = &self.learned {
             node.executor.start(action.work, place, token);

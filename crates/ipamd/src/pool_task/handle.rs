@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 
 use tokio::sync::{mpsc, oneshot};
 use vpc_ipam::reconcile::Observed;
+use vpc_ipam::status::Status;
 use vpc_ipam::{Ledger, NewEni};
 use vpc_model::{DeviceIndex, EniId, NetworkCard, PodKey, PodName, RouteTableId, Timestamp};
 
@@ -80,6 +81,8 @@ pub(crate) enum Request {
     Allocations {
         reply: oneshot::Sender<(Ledger, u64)>,
     },
+    /// What the node holds, and why.
+    Status { reply: oneshot::Sender<Status> },
     /// An attached ENI, wired where that is ours to do.
     TakeIn { eni: Box<NewEni> },
     /// An attached ENI that cannot be in the pool.
@@ -145,6 +148,13 @@ impl PoolHandle {
         as_of: Timestamp,
     ) -> Result<Grant, ReleaseRefusal> {
         self.send_release(key, Some(as_of)).await
+    }
+
+    /// What the node holds, and why; nothing when the daemon is stopping.
+    pub async fn status(&self) -> Option<Status> {
+        let (reply, answer) = oneshot::channel();
+        self.requests.send(Request::Status { reply }).await.ok()?;
+        answer.await.ok()
     }
 
     async fn send_release(

@@ -71,13 +71,14 @@ impl<E: Ec2> PoolTask<E> {
                 };
                 for event in node.discovery.answered(answer, &self.pool, now) {
                     tracing::info!(?event, "subnets");
+                    self.recent.note(&event, now);
                     self.pool.apply(event, now);
                 }
                 return;
             }
         };
         log_event(&event);
-        if let Some(record) = Record::of_event(&event, self.pool.ledger(), now)
+        if let Some(record) = Record::of_event(&event, &self.pool, now)
             && let Err(error) = self.journal.append(&record)
         {
             // The pool knows; what was written before EC2 was asked tells a restart most of it.
@@ -86,6 +87,7 @@ impl<E: Ec2> PoolTask<E> {
         if is_a_surprise(&event) {
             self.look.notify_one();
         }
+        self.recent.note(&event, now);
         self.pool.apply(event, now);
     }
 }

@@ -18,6 +18,7 @@ mod happened;
 mod observe;
 mod planning;
 mod publishing;
+mod recent;
 mod requests;
 mod waiting;
 
@@ -37,6 +38,7 @@ pub use discovery::Discovery;
 use handle::Request;
 pub use handle::{AddRefusal, Grant, PoolHandle, Reconciled, ReleaseRefusal};
 pub use publishing::{Published, WiredEni};
+use recent::Recently;
 use waiting::Waiting;
 
 use crate::clock;
@@ -113,6 +115,7 @@ pub struct PoolTask<E> {
     learned: Option<Node<E>>,
     foreign: Foreigners,
     held_back: Vec<HeldBack>,
+    recent: Recently,
     requests: mpsc::Receiver<Request>,
     outcomes: mpsc::UnboundedReceiver<Outcome>,
     notices: mpsc::UnboundedReceiver<Notice<E>>,
@@ -173,6 +176,7 @@ impl<E: Ec2> PoolTask<E> {
             learned: None,
             foreign: Foreigners::new(),
             held_back: Vec::new(),
+            recent: Recently::default(),
             requests,
             outcomes,
             notices,

@@ -40,12 +40,13 @@ impl<E: Ec2> PoolTask<E> {
             if self.is_premature(&event) {
                 continue;
             }
-            if let Some(record) = Record::of_event(&event, self.pool.ledger(), now)
+            if let Some(record) = Record::of_event(&event, &self.pool, now)
                 && let Err(error) = self.journal.append(&record)
             {
                 // The pool knows; only a restart within two minutes would not.
                 tracing::warn!(error = chain(&error), "journal");
             }
+            self.recent.note(&event, now);
             self.pool.apply(event, now);
         }
         Reconciled {

@@ -6,7 +6,7 @@ use vpc_aws::ec2::Ec2;
 use vpc_ipam::{Facts, HeldBack, Plan, Work, plan};
 use vpc_model::Timestamp;
 
-use super::PoolTask;
+use super::{Node, PoolTask};
 
 /// When to try again what could not be written to the journal.
 const UNWRITTEN: Duration = Duration::from_secs(5);
@@ -15,12 +15,7 @@ impl<E: Ec2> PoolTask<E> {
     /// Plans and begins. Returns when a new plan may say something else.
     pub(super) fn replan(&mut self, now: Timestamp) -> Option<Timestamp> {
         let node = self.learned.as_ref()?;
-        let facts = Facts {
-            demand: u32::try_from(self.waiting.len()).unwrap_or(u32::MAX),
-            provisioning: node.provisioning,
-            subnets: node.discovery.candidates().to_vec(),
-            reserved_enis: 0,
-        };
+        let facts = self.facts(node);
         let plan = plan(&self.pool, &node.targets, &facts, now);
         self.pool.note_excess(plan.excess_since);
         self.say_held_back(&plan);
@@ -50,6 +45,16 @@ impl<E: Ec2> PoolTask<E> {
             }
         }
         wake_at
+    }
+
+    /// What the pool cannot know by itself.
+    pub(super) fn facts(&self, node: &Node<E>) -> Facts {
+        Facts {
+            demand: u32::try_from(self.waiting.len()).unwrap_or(u32::MAX),
+            provisioning: node.provisioning,
+            subnets: node.discovery.candidates().to_vec(),
+            reserved_enis: 0,
+        }
     }
 
     /// Has EC2 asked for the subnets where what is known of them is too old. Says whether its

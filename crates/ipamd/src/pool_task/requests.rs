@@ -36,6 +36,9 @@ impl<E: Ec2> PoolTask<E> {
             Request::Allocations { reply } => {
                 let _ = reply.send(self.allocations_now());
             }
+            Request::Status { reply } => {
+                let _ = reply.send(self.status(clock::now()));
+            }
             Request::TakeIn { eni } => self.take_in(*eni),
             Request::Foreign { eni, foreign } => self.note_foreign(eni, foreign),
             Request::Wired { eni } => self.wired_at_last(eni),

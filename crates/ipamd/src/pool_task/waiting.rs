@@ -68,6 +68,11 @@ impl Waiting {
         over.into()
     }
 
+    /// Who waits, in order.
+    pub(super) fn pods(&self) -> impl Iterator<Item = &PodName> {
+        self.queue.iter().map(|waiter| &waiter.pod)
+    }
+
     /// How many wait.
     pub(super) fn len(&self) -> usize {
         self.queue.len()

@@ -21,11 +21,12 @@ use crate::health::Health;
 use crate::proto::cni_backend_server::CniBackendServer;
 use crate::proto::config_server_backend_server::ConfigServerBackendServer;
 use crate::proto::health::health_server::HealthServer;
+use crate::proto::node::node_server::NodeServer;
 use crate::proto::{
     AddNetworkReply, AddNetworkRequest, DelNetworkReply, DelNetworkRequest,
     NetworkPolicyAgentConfigReply,
 };
-use crate::status::Status;
+use crate::status::{Code, Status};
 
 pub use listener::BindError;
 pub use peer::PeerCredentials;
@@ -58,6 +59,18 @@ pub trait Backend: Send + Sync + 'static {
         &self,
         peer: PeerCredentials,
     ) -> impl Future<Output = Result<NetworkPolicyAgentConfigReply, Status>> + Send;
+
+    /// What the node holds, and why, as a JSON object for operators.
+    fn get_status(
+        &self,
+        peer: PeerCredentials,
+    ) -> impl Future<Output = Result<String, Status>> + Send {
+        let text = format!(
+            "nothing is known about the node (asked by process {})",
+            peer.pid
+        );
+        async move { Err(Status::new(Code::Unimplemented, text)) }
+    }
 }
 
 /// The socket could not be served.
@@ -141,7 +154,10 @@ impl Bound {
             .add_service(CniBackendServer::new(service::Service(Arc::clone(
                 &backend,
             ))))
-            .add_service(ConfigServerBackendServer::new(service::Service(backend)))
+            .add_service(ConfigServerBackendServer::new(service::Service(
+                Arc::clone(&backend),
+            )))
+            .add_service(NodeServer::new(service::Service(backend)))
             .add_service(HealthServer::new(health::Service(health)))
             .serve_with_incoming_shutdown(peer::admitted(self.listener), async move {
                 stopped.notified().await;
@@ -185,5 +201,12 @@ impl<B: Backend> Backend for Arc<B> {
         peer: PeerCredentials,
     ) -> impl Future<Output = Result<NetworkPolicyAgentConfigReply, Status>> + Send {
         B::get_network_policy_configs(self, peer)
+    }
+
+    fn get_status(
+        &self,
+        peer: PeerCredentials,
+    ) -> impl Future<Output = Result<String, Status>> + Send {
+        B::get_status(self, peer)
     }
 }

@@ -9,6 +9,8 @@ use tonic::{Request, Response};
 use super::{Backend, PeerCredentials};
 use crate::proto::cni_backend_server::CniBackend;
 use crate::proto::config_server_backend_server::ConfigServerBackend;
+use crate::proto::node::node_server::Node;
+use crate::proto::node::{GetStatusReply, GetStatusRequest};
 use crate::proto::{
     AddNetworkReply, AddNetworkRequest, DelNetworkReply, DelNetworkRequest,
     NetworkPolicyAgentConfigReply,
@@ -46,6 +48,21 @@ impl<B: Backend> ConfigServerBackend for Service<B> {
     ) -> Result<Response<NetworkPolicyAgentConfigReply>, tonic::Status> {
         let (peer, backend) = (peer(&request)?, Arc::clone(&self.0));
         to_its_end(async move { backend.get_network_policy_configs(peer).await }).await
+    }
+}
+
+#[tonic::async_trait]
+impl<B: Backend> Node for Service<B> {
+    async fn get_status(
+        &self,
+        request: Request<GetStatusRequest>,
+    ) -> Result<Response<GetStatusReply>, tonic::Status> {
+        let (peer, backend) = (peer(&request)?, Arc::clone(&self.0));
+        to_its_end(async move {
+            let json = backend.get_status(peer).await?;
+            Ok(GetStatusReply { json })
+        })
+        .await
     }
 }
 

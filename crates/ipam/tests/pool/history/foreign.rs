@@ -137,7 +137,7 @@ impl History {
     fn apply_observed(&mut self, events: Vec<Event>) {
         let now = self.node.now;
         for event in events {
-            if let Some(record) = Record::of_event(&event, self.node.pool.ledger(), now) {
+            if let Some(record) = Record::of_event(&event, &self.node.pool, now) {
                 self.append(&record);
             }
             self.node.pool.apply(event, now);

@@ -352,7 +352,7 @@ impl History {
             }
             _ => self.node.carry_out(&work),
         };
-        if let Some(record) = Record::of_event(&event, self.node.pool.ledger(), self.node.now) {
+        if let Some(record) = Record::of_event(&event, &self.node.pool, self.node.now) {
             self.append(&record);
         }
         let ended = format!("{text} ended: {event:?}");
