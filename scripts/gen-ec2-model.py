@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
-"""Extracts the shapes of our EC2 operations from botocore's service model.
+"""Extracts the shapes of our operations from botocore's service models.
 
 Usage: gen-ec2-model.py SERVICE-2.JSON[.GZ] > crates/aws/tests/data/ec2-model.json
+       gen-ec2-model.py SERVICE-2.JSON[.GZ] PutMetricData > crates/aws/tests/data/cloudwatch-model.json
 
-The model is `botocore/data/ec2/2016-11-15/service-2.json.gz` of the PyPI package botocore
-(Apache-2.0). Only names, location names and types are kept. Shapes that no operation of ours reaches
+The models are `botocore/data/ec2/2016-11-15/service-2.json.gz` and
+`botocore/data/cloudwatch/2010-08-01/service-2.json.gz` of the PyPI package botocore
+(Apache-2.0). Without operations, those of EC2 that are listed below are meant. Only names, location names and types are kept. Shapes that no operation of ours reaches
 are left out.
 """
 
@@ -13,6 +15,7 @@ import json
 import sys
 
 OPERATIONS = [
+    "AssignIpv6Addresses",
     "AssignPrivateIpAddresses",
     "AttachNetworkInterface",
     "CreateNetworkInterface",
@@ -22,8 +25,11 @@ OPERATIONS = [
     "DescribeInstances",
     "DescribeNetworkInterfaces",
     "DescribeSubnets",
+    "DescribeTrunkInterfaceAssociations",
     "DetachNetworkInterface",
+    "GetSubnetCidrReservations",
     "ModifyNetworkInterfaceAttribute",
+    "UnassignIpv6Addresses",
     "UnassignPrivateIpAddresses",
 ]
 
@@ -66,11 +72,11 @@ def reachable(shapes, start):
 
 
 def main():
-    if len(sys.argv) != 2:
+    if len(sys.argv) < 2:
         sys.exit(__doc__)
     model = load(sys.argv[1])
     operations, shapes = {}, {}
-    for name in OPERATIONS:
+    for name in sys.argv[2:] or OPERATIONS:
         operation = model["operations"][name]
         kept = operations[name] = {}
         for side in ("input", "output"):

@@ -12,11 +12,14 @@ use aws_config::{BehaviorVersion, Region};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
+use aws_smithy_http_client::Connector;
+use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
-use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_smithy_runtime_api::client::http::{SharedHttpClient, SharedHttpConnector, http_client_fn};
 use tokio::sync::Mutex;
 
+use crate::proxy::Proxy;
 use crate::transport::{self, Trust};
 
 /// Credentials are renewed this long before they expire. AWS offers the next ones of a role at
@@ -26,11 +29,16 @@ const RENEW_BEFORE: Duration = Duration::from_secs(300);
 /// After a failed renewal, the old credentials are used at least this long, if they last.
 const RENEW_AGAIN: Duration = Duration::from_secs(30);
 
+/// A provider that has not answered after this long counts as failed. The services it asks are
+/// next door or in the region; without a bound, a silent one would hold up every call.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// Where credentials come from, and the ones in use. Clones share both.
 #[derive(Clone)]
 pub struct CredentialSource {
     provider: SharedCredentialsProvider,
     held: Arc<Mutex<Option<Held>>>,
+    patience: Duration,
 }
 
 struct Held {
@@ -43,14 +51,31 @@ struct Held {
 #[error("no provider gave credentials")]
 pub struct NoCredentials(#[source] CredentialsError);
 
+impl NoCredentials {
+    /// The provider did not answer within the time that the caller had.
+    pub(crate) fn not_within(time: Duration) -> Self {
+        Self(CredentialsError::provider_timed_out(time))
+    }
+
+    /// Whether the provider may have credentials later: it is there, but failed or was silent.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        matches!(
+            self.0,
+            CredentialsError::ProviderTimedOut(_) | CredentialsError::ProviderError(_)
+        )
+    }
+}
+
 /// AWS's default chain: environment variables, shared files, web identity (IAM roles for service
-/// accounts), container credentials (EKS pod identity, ECS), the instance's role. Reads the
-/// environment; asks no service before the first use. `trust` counts for the services that are
-/// asked; an unreadable bundle is left to the EC2 client to report.
-pub async fn default_chain(region: &str, trust: &Trust) -> CredentialSource {
+/// accounts), container credentials (EKS pod identity, ECS), the instance's role by IMDSv2. Reads
+/// the environment; asks no service before the first use. `trust` and `proxy` count for the
+/// services that are asked; an unreadable bundle is left to the EC2 client to report. STS is
+/// reached through the proxy; the services next door (plain HTTP) are not.
+pub async fn default_chain(region: &str, trust: &Trust, proxy: &Proxy) -> CredentialSource {
     let config = aws_config::defaults(BehaviorVersion::latest())
         .region(Region::new(region.to_owned()))
-        .http_client(http_client(trust))
+        .http_client(http_client(trust, proxy))
         .load()
         .await;
     match config.credentials_provider() {
@@ -59,21 +84,35 @@ pub async fn default_chain(region: &str, trust: &Trust) -> CredentialSource {
     }
 }
 
-fn http_client(trust: &Trust) -> SharedHttpClient {
-    let builder =
-        aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring));
-    let context = match trust {
-        Trust::Bundle(path) if transport::bundle(path).is_ok() => std::fs::read(path).ok(),
-        Trust::Bundle(_) | Trust::System | Trust::Nobody => None,
-    };
-    let context = context.and_then(|pem| {
-        let store = TrustStore::empty().with_pem_certificate(pem);
-        TlsContext::builder().with_trust_store(store).build().ok()
+/// The HTTP client of AWS's crate, with our trust and our proxy.
+fn http_client(trust: &Trust, proxy: &Proxy) -> SharedHttpClient {
+    let tls = Provider::Rustls(CryptoMode::Ring);
+    let context = tls_context(trust).unwrap_or_default();
+    let proxied = proxy.rules().and_then(|(url, exceptions)| {
+        let config = ProxyConfig::https(url).ok()?;
+        Some(config.no_proxy(exceptions))
     });
-    match context {
-        Some(context) => builder.tls_context(context).build_https(),
-        None => builder.build_https(),
-    }
+    let Some(proxied) = proxied else {
+        let builder = aws_smithy_http_client::Builder::new().tls_provider(tls);
+        return builder.tls_context(context).build_https();
+    };
+    http_client_fn(move |settings, components| {
+        let mut builder = Connector::builder()
+            .connector_settings(settings.clone())
+            .proxy_config(proxied.clone());
+        builder.set_sleep_impl(components.sleep_impl());
+        let builder = builder.tls_provider(tls.clone());
+        SharedHttpConnector::new(builder.tls_context(context.clone()).build())
+    })
+}
+
+fn tls_context(trust: &Trust) -> Option<TlsContext> {
+    let pem = match trust {
+        Trust::Bundle(path) if transport::bundle(path).is_ok() => std::fs::read(path).ok()?,
+        Trust::Bundle(_) | Trust::System | Trust::Nobody => return None,
+    };
+    let store = TrustStore::empty().with_pem_certificate(pem);
+    TlsContext::builder().with_trust_store(store).build().ok()
 }
 
 impl CredentialSource {
@@ -82,6 +121,7 @@ impl CredentialSource {
         Self {
             provider: SharedCredentialsProvider::new(provider),
             held: Arc::default(),
+            patience: PATIENCE,
         }
     }
 
@@ -106,13 +146,9 @@ impl CredentialSource {
         {
             return Ok(held.credentials.clone());
         }
-        match self.provider.provide_credentials().await {
+        match self.provided().await {
             Ok(credentials) => {
-                let renew_at = credentials.expiry().map(|expiry| expiry - RENEW_BEFORE);
-                *held = Some(Held {
-                    credentials: credentials.clone(),
-                    renew_at,
-                });
+                *held = Some(Held::new(credentials.clone()));
                 Ok(credentials)
             }
             Err(error) => {
@@ -128,10 +164,46 @@ impl CredentialSource {
         }
     }
 
-    /// Forgets the held credentials, because AWS refused them.
-    pub(crate) async fn forget(&self) {
-        *self.held.lock().await = None;
+    async fn provided(&self) -> Result<Credentials, CredentialsError> {
+        let asked = self.provider.provide_credentials();
+        let in_time = tokio::time::timeout(self.patience, asked).await;
+        in_time.unwrap_or_else(|_| Err(CredentialsError::provider_timed_out(self.patience)))
     }
+
+    /// Looks for other credentials than `refused`, which AWS does not accept: those that somebody
+    /// else has fetched meanwhile, or the provider's. False if there are none; the next call asks
+    /// the provider again then.
+    pub(crate) async fn replace(&self, refused: &Credentials) -> bool {
+        let mut held = self.held.lock().await;
+        if let Some(held) = held.as_ref()
+            && !same(&held.credentials, refused)
+        {
+            return true;
+        }
+        *held = None;
+        match self.provided().await {
+            Ok(credentials) if !same(&credentials, refused) => {
+                *held = Some(Held::new(credentials));
+                true
+            }
+            Ok(_) | Err(_) => false,
+        }
+    }
+}
+
+impl Held {
+    fn new(credentials: Credentials) -> Self {
+        Self {
+            renew_at: credentials.expiry().map(|expiry| expiry - RENEW_BEFORE),
+            credentials,
+        }
+    }
+}
+
+fn same(one: &Credentials, other: &Credentials) -> bool {
+    one.access_key_id() == other.access_key_id()
+        && one.secret_access_key() == other.secret_access_key()
+        && one.session_token() == other.session_token()
 }
 
 impl fmt::Debug for CredentialSource {
@@ -189,12 +261,46 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn refused_credentials_are_replaced_at_once() {
+    async fn refused_credentials_are_replaced_at_once_and_once_for_all_who_used_them() {
         let (source, provider) = source_with(&[Some(at(3600)), Some(at(3600))]);
-        assert_eq!(key(&source, at(0)).await, "key-1");
-        source.forget().await;
+        let refused = source.current(at(0)).await.unwrap();
+        assert!(source.replace(&refused).await);
+        assert!(source.replace(&refused).await);
         assert_eq!(key(&source, at(1)).await, "key-2");
         assert_eq!(provider.asked(), 2);
+    }
+
+    #[tokio::test]
+    async fn refused_credentials_without_successors_are_not_tried_again() {
+        let fixed = CredentialSource::fixed("AKIDEXAMPLE", "secret");
+        let refused = fixed.current(at(0)).await.unwrap();
+        assert!(!fixed.replace(&refused).await);
+
+        let (source, provider) = source_with(&[Some(at(3600)), None, Some(at(3600))]);
+        let refused = source.current(at(0)).await.unwrap();
+        assert!(!source.replace(&refused).await);
+        assert_eq!(key(&source, at(1)).await, "key-3");
+        assert_eq!(provider.asked(), 3);
+    }
+
+    #[tokio::test]
+    async fn a_silent_provider_counts_as_failed() {
+        #[derive(Debug)]
+        struct Silent;
+        impl ProvideCredentials for Silent {
+            fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+            where
+                Self: 'a,
+            {
+                future::ProvideCredentials::new(std::future::pending())
+            }
+        }
+        let mut source = CredentialSource::new(Silent);
+        source.patience = Duration::from_millis(1);
+        let error = source.current(at(0)).await.unwrap_err();
+        assert!(error.may_pass(), "{error:?}");
+        let nobody = CredentialSource::new(Nobody).current(at(0)).await;
+        assert!(!nobody.unwrap_err().may_pass());
     }
 
     #[tokio::test]

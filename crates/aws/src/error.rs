@@ -3,12 +3,15 @@
 //! Everything above this crate decides by [`ErrorKind`]; nobody else looks at status codes, error
 //! codes or messages. The table from EC2's error codes to kinds is in [`ErrorKind::from_code`].
 
+mod cause;
 mod code;
 
 use std::fmt;
-use std::time::Duration;
 
-use crate::ec2::wire::XmlError;
+pub use cause::{DecodeError, TransportError};
+
+use crate::budget::OverBudget;
+use crate::credentials::NoCredentials;
 
 /// A call that failed: which, where, why, and what AWS said about it.
 #[derive(Debug)]
@@ -42,6 +45,10 @@ pub enum ErrorKind {
     /// Too many calls (`RequestLimitExceeded` and its relatives). Nothing was done.
     #[error("AWS throttles these calls: make fewer, or ask for a higher limit")]
     Throttled,
+    /// This node's own budget for the action is used up until after the call's deadline; nothing
+    /// was sent.
+    #[error("this node has made as many of these calls as its budget allows")]
+    OverBudget(#[source] OverBudget),
     /// `InsufficientFreeAddressesInSubnet`.
     #[error("the subnet has too few free addresses: give the cluster a larger or a further subnet")]
     InsufficientAddresses,
@@ -76,15 +83,37 @@ pub enum ErrorKind {
         /// The IAM action, for example `ec2:CreateNetworkInterface`.
         action: String,
     },
-    /// AWS does not accept the credentials, or the clocks disagree (`AuthFailure`,
-    /// `ExpiredToken`, `RequestExpired`, `SignatureDoesNotMatch`, IMDS status 401).
-    #[error(
-        "AWS does not accept the credentials: check the role, its expiry and this node's clock"
-    )]
+    /// AWS does not accept the credentials (`AuthFailure`, `InvalidClientTokenId`,
+    /// `SignatureDoesNotMatch`, IMDS status 401).
+    #[error("AWS does not accept the credentials: check the role and where its keys come from")]
     NotAuthenticated,
+    /// The credentials are from the past (`ExpiredToken`, `RequestExpired`), and their source had
+    /// no newer ones.
+    #[error("the credentials have expired: check what renews them (IMDS, the pod's token)")]
+    ExpiredCredentials,
+    /// AWS refused the signature, and its clock and this node's are far apart (the SDKs' limit of
+    /// four minutes), also after one correction.
+    #[error("this node's clock is {seconds} s behind that of AWS: set it right (NTP)")]
+    ClockSkew {
+        /// AWS's time less ours, in seconds; negative if ours is ahead.
+        seconds: i64,
+    },
+    /// The account may not use the service (`OptInRequired`, `Blocked`, `PendingVerification`).
+    #[error("the AWS account may not use this service in this region: see the account's console")]
+    Account,
     /// No credentials could be obtained; nothing was sent.
     #[error("found no credentials: give the pod or the instance an IAM role")]
-    Credentials(#[source] Box<dyn std::error::Error + Send + Sync>),
+    Credentials(#[source] NoCredentials),
+    /// Prefixes for an ENI of an instance that is not built on the Nitro system
+    /// (`UnsupportedOperation` of the calls that assign or attach).
+    #[error("the instance type cannot have prefixes: use one built on the Nitro system")]
+    NotNitro,
+    /// Something else that the resource or the region cannot do (`UnsupportedOperation`).
+    #[error("the resource does not support this call")]
+    Unsupported,
+    /// The client token was used before for a different request (`IdempotentParameterMismatch`).
+    #[error("the client token belongs to an earlier, different request: use a new one")]
+    IdempotencyMismatch,
     /// The request itself is at fault: a value, a combination, a missing parameter.
     #[error("AWS refuses the request's parameters")]
     InvalidParameter,
@@ -99,7 +128,7 @@ pub enum ErrorKind {
     Transport(#[source] TransportError),
     /// An answer that is not what the API promises: a proxy's page, a truncated document, a value
     /// of the wrong form.
-    #[error("the answer cannot be read: check for a proxy in between")]
+    #[error("the answer cannot be read")]
     Decode(#[source] DecodeError),
     /// A code that the table does not know.
     #[error("AWS answered {code}")]
@@ -109,64 +138,11 @@ pub enum ErrorKind {
     },
 }
 
-/// How an exchange broke.
-#[derive(Debug, thiserror::Error)]
-pub enum TransportError {
-    /// No connection: name resolution, TCP or TLS. Nothing was sent.
-    #[error("cannot connect")]
-    Connect(#[source] hyper_util::client::legacy::Error),
-    /// The connection broke after at least a part of the request was sent.
-    #[error("the connection broke before the answer began")]
-    Exchange(#[source] hyper_util::client::legacy::Error),
-    /// The connection broke within the answer, or the answer was absurdly long.
-    #[error("the connection broke within the answer")]
-    Body(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// Nothing came in time.
-    #[error("no answer within {0:?}")]
-    Timeout(Duration),
-    /// The request could not be made or signed; nothing was sent.
-    #[error("cannot make the request")]
-    Request(#[source] Box<dyn std::error::Error + Send + Sync>),
-}
-
-/// What is wrong with an answer.
-#[derive(Debug, thiserror::Error)]
-pub enum DecodeError {
-    /// Bytes that are not UTF-8.
-    #[error("the answer is not text")]
-    NotText(#[source] std::str::Utf8Error),
-    /// Not the XML document that was expected.
-    #[error("the answer is not the expected document")]
-    Xml(#[source] Box<XmlError>),
-    /// A field without which the answer is useless.
-    #[error("{field} is missing in the answer")]
-    Missing {
-        /// The field, named as in the API.
-        field: &'static str,
-    },
-    /// A field of the wrong form.
-    #[error("{field} is {value:?}; allowed: {allowed}")]
-    Value {
-        /// The field, named as in the API.
-        field: &'static str,
-        /// The value.
-        value: String,
-        /// What would have been accepted.
-        allowed: &'static str,
-    },
-    /// A list whose pages lead back to a page already seen.
-    #[error("the list's pages go in circles: token {token:?} came twice")]
-    EndlessPages {
-        /// The token that came twice.
-        token: String,
-    },
-}
-
 impl Error {
     /// An error from the code of an EC2 error answer.
     #[must_use]
     pub fn from_answer(action: &str, endpoint: &str, answer: Answer) -> Self {
-        let kind = ErrorKind::from_code(&answer.code, answer.status, action);
+        let kind = ErrorKind::of_answer(&answer, "ec2", action);
         Self::new(action, endpoint, kind).with_answer(answer)
     }
 
@@ -197,30 +173,40 @@ impl Error {
     /// that is not idempotent.
     #[must_use]
     pub fn may_have_taken_effect(&self) -> bool {
-        match &self.kind {
-            ErrorKind::Server | ErrorKind::Decode(_) => true,
-            ErrorKind::Transport(cause) => match cause {
-                TransportError::Connect(_) | TransportError::Request(_) => false,
-                TransportError::Exchange(_)
-                | TransportError::Body(_)
-                | TransportError::Timeout(_) => true,
-            },
-            ErrorKind::Throttled
-            | ErrorKind::InsufficientAddresses
-            | ErrorKind::InsufficientCidrBlocks
-            | ErrorKind::AddressLimit
-            | ErrorKind::AttachmentLimit
-            | ErrorKind::NetworkInterfaceLimit
-            | ErrorKind::NotFound
-            | ErrorKind::InUse
-            | ErrorKind::WrongState
-            | ErrorKind::Unauthorized { .. }
-            | ErrorKind::NotAuthenticated
-            | ErrorKind::Credentials(_)
-            | ErrorKind::InvalidParameter
-            | ErrorKind::DryRun
-            | ErrorKind::Other { .. } => false,
-        }
+        self.kind.traits().may_have_taken_effect
+    }
+}
+
+/// What callers want to know of a kind, one line per kind.
+struct Traits {
+    label: &'static str,
+    is_retryable: bool,
+    may_have_taken_effect: bool,
+}
+
+/// AWS or this node refused; nothing was done and a repetition changes nothing.
+const fn refused(label: &'static str) -> Traits {
+    Traits {
+        label,
+        is_retryable: false,
+        may_have_taken_effect: false,
+    }
+}
+
+/// Nothing was done; later it may be.
+const fn later(label: &'static str) -> Traits {
+    Traits {
+        is_retryable: true,
+        ..refused(label)
+    }
+}
+
+/// Nobody knows whether it was done; a repetition may tell if `is_retryable`.
+const fn unknown(label: &'static str, is_retryable: bool) -> Traits {
+    Traits {
+        label,
+        is_retryable,
+        may_have_taken_effect: true,
     }
 }
 
@@ -228,55 +214,51 @@ impl ErrorKind {
     /// Whether the same call may succeed a little later.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        match self {
-            ErrorKind::Throttled | ErrorKind::Server => true,
-            ErrorKind::Transport(cause) => match cause {
-                TransportError::Request(_) => false,
-                TransportError::Connect(_)
-                | TransportError::Exchange(_)
-                | TransportError::Body(_)
-                | TransportError::Timeout(_) => true,
-            },
-            ErrorKind::InsufficientAddresses
-            | ErrorKind::InsufficientCidrBlocks
-            | ErrorKind::AddressLimit
-            | ErrorKind::AttachmentLimit
-            | ErrorKind::NetworkInterfaceLimit
-            | ErrorKind::NotFound
-            | ErrorKind::InUse
-            | ErrorKind::WrongState
-            | ErrorKind::Unauthorized { .. }
-            | ErrorKind::NotAuthenticated
-            | ErrorKind::Credentials(_)
-            | ErrorKind::InvalidParameter
-            | ErrorKind::DryRun
-            | ErrorKind::Decode(_)
-            | ErrorKind::Other { .. } => false,
-        }
+        self.traits().is_retryable
     }
 
     /// A short name for logs and metric labels.
     #[must_use]
     pub fn label(&self) -> &'static str {
+        self.traits().label
+    }
+
+    fn traits(&self) -> Traits {
         match self {
-            ErrorKind::Throttled => "throttled",
-            ErrorKind::InsufficientAddresses => "insufficient-addresses",
-            ErrorKind::InsufficientCidrBlocks => "insufficient-cidr-blocks",
-            ErrorKind::AddressLimit => "address-limit",
-            ErrorKind::AttachmentLimit => "attachment-limit",
-            ErrorKind::NetworkInterfaceLimit => "network-interface-limit",
-            ErrorKind::NotFound => "not-found",
-            ErrorKind::InUse => "in-use",
-            ErrorKind::WrongState => "wrong-state",
-            ErrorKind::Unauthorized { .. } => "unauthorized",
-            ErrorKind::NotAuthenticated => "not-authenticated",
-            ErrorKind::Credentials(_) => "credentials",
-            ErrorKind::InvalidParameter => "invalid-parameter",
-            ErrorKind::DryRun => "dry-run",
-            ErrorKind::Server => "server",
-            ErrorKind::Transport(_) => "transport",
-            ErrorKind::Decode(_) => "decode",
-            ErrorKind::Other { .. } => "other",
+            ErrorKind::Throttled => later("throttled"),
+            ErrorKind::OverBudget(_) => later("over-budget"),
+            ErrorKind::InsufficientAddresses => refused("insufficient-addresses"),
+            ErrorKind::InsufficientCidrBlocks => refused("insufficient-cidr-blocks"),
+            ErrorKind::AddressLimit => refused("address-limit"),
+            ErrorKind::AttachmentLimit => refused("attachment-limit"),
+            ErrorKind::NetworkInterfaceLimit => refused("network-interface-limit"),
+            ErrorKind::NotFound => refused("not-found"),
+            ErrorKind::InUse => refused("in-use"),
+            ErrorKind::WrongState => refused("wrong-state"),
+            ErrorKind::Unauthorized { .. } => refused("unauthorized"),
+            ErrorKind::NotAuthenticated => refused("not-authenticated"),
+            ErrorKind::ExpiredCredentials => refused("expired-credentials"),
+            ErrorKind::ClockSkew { .. } => refused("clock-skew"),
+            ErrorKind::Account => refused("account"),
+            ErrorKind::Credentials(cause) if cause.may_pass() => later("credentials"),
+            ErrorKind::Credentials(_) => refused("credentials"),
+            ErrorKind::NotNitro => refused("not-nitro"),
+            ErrorKind::Unsupported => refused("unsupported"),
+            ErrorKind::IdempotencyMismatch => refused("idempotency-mismatch"),
+            ErrorKind::InvalidParameter => refused("invalid-parameter"),
+            ErrorKind::DryRun => refused("dry-run"),
+            ErrorKind::Server => unknown("server", true),
+            ErrorKind::Transport(cause) => match cause {
+                TransportError::Request(_) => refused("transport"),
+                TransportError::Tls(_) => refused("tls"),
+                TransportError::Connect(_) => later("transport"),
+                TransportError::Exchange(_)
+                | TransportError::Body(_)
+                | TransportError::Timeout(_) => unknown("transport", true),
+            },
+            ErrorKind::Decode(DecodeError::Cut { .. }) => unknown("decode", true),
+            ErrorKind::Decode(_) => unknown("decode", false),
+            ErrorKind::Other { .. } => refused("other"),
         }
     }
 }

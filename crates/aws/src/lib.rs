@@ -7,19 +7,26 @@
 //! client encodes requests and decodes responses with them, an emulator the reverse.
 //!
 //! ```text
-//!  caller ── Ec2, Imds (traits, model types) ──► ec2::Client ── convert ── wire ── sign ──┐
-//!                                                                                         ├─ http
-//!                                               imds::Client ── parse ── token ───────────┘
+//!  caller ── Ec2, Imds (traits, model types) ──► ec2::Client ─ convert ─ wire ─ budget ─ sign ─┐
+//!                                                                                              ├─ http
+//!                                               imds::Client ─ parse ─ token ────────────────┘
 //!         ◄── Error { action, endpoint, kind } ── code table ◄── status, error document ◄──
 //! ```
 
+pub mod budget;
+pub mod cloudwatch;
 pub mod credentials;
 pub mod ec2;
+pub mod endpoint;
 pub mod error;
 pub mod imds;
+mod proxy;
 pub mod retry;
+mod service;
 mod transport;
 
+pub use budget::{Budget, BudgetConfig};
 pub use error::{Answer, DecodeError, Error, ErrorKind, TransportError};
+pub use proxy::{Proxy, ProxyError};
 pub use retry::{Repeat, RetryPolicy};
 pub use transport::{Trust, TrustError};

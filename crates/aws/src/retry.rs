@@ -71,7 +71,7 @@ pub enum Repeat {
 
 /// A random number, good enough to spread waits. The standard library keys every hasher from the
 /// kernel's random source.
-fn random() -> u64 {
+pub(crate) fn random() -> u64 {
     RandomState::new().build_hasher().finish()
 }
 

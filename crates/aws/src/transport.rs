@@ -10,12 +10,14 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::proxy::Tunnel;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
 use crate::error::TransportError;
+use crate::proxy::Proxy;
 
 /// The longest answer that is read. A page of 1000 full ENIs is about 15 MB.
 const MAX_ANSWER: usize = 64 << 20;
@@ -77,8 +79,26 @@ pub enum TrustError {
 /// A connection pool and its deadlines.
 #[derive(Debug, Clone)]
 pub(crate) struct Transport {
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    connections: Connections,
     timeout: Duration,
+}
+
+/// How connections are made. A transport has one destination, so one way does.
+#[derive(Debug, Clone)]
+enum Connections {
+    Direct(Client<HttpsConnector<HttpConnector>, Full<Bytes>>),
+    Tunnelled(Client<HttpsConnector<Tunnel<HttpConnector>>, Full<Bytes>>),
+}
+
+/// Where a transport leads, and over what.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Route<'a> {
+    /// The address of all requests.
+    pub(crate) destination: &'a str,
+    /// Whose certificates are accepted.
+    pub(crate) trust: &'a Trust,
+    /// What may be in between.
+    pub(crate) proxy: &'a Proxy,
 }
 
 /// How long things may take.
@@ -99,41 +119,54 @@ pub(crate) struct Reply {
 }
 
 impl Transport {
-    pub(crate) fn new(trust: &Trust, deadlines: Deadlines) -> Result<Self, TrustError> {
+    pub(crate) fn new(route: Route<'_>, deadlines: Deadlines) -> Result<Self, TrustError> {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_connect_timeout(Some(deadlines.connect));
-        let connector = tls(trust)?
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(tcp);
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE)
-            .pool_max_idle_per_host(4)
-            .build(connector);
+        let tls = tls(route.trust)?.https_or_http().enable_http1();
+        let destination = route.destination.parse().ok();
+        let proxy = destination.and_then(|destination| route.proxy.intercept(&destination));
+        let connections = match proxy {
+            None => Connections::Direct(pool().build(tls.wrap_connector(tcp))),
+            Some(proxy) => {
+                let mut tunnel = Tunnel::new(proxy.uri().clone(), tcp);
+                if let Some(password) = proxy.basic_auth() {
+                    tunnel = tunnel.with_auth(password.clone());
+                }
+                Connections::Tunnelled(pool().build(tls.wrap_connector(tunnel)))
+            }
+        };
         Ok(Self {
-            client,
+            connections,
             timeout: deadlines.exchange,
         })
     }
 
-    /// Sends a request and reads the answer to its end. A pooled connection that turns out to be
-    /// closed before anything was sent is replaced silently.
+    /// Sends a request and reads the answer to its end, within the transport's own deadline and
+    /// `left`. A pooled connection that turns out to be closed before anything was sent is
+    /// replaced silently.
     pub(crate) async fn send(
         &self,
         request: Request<Full<Bytes>>,
+        left: Duration,
     ) -> Result<Reply, TransportError> {
-        match tokio::time::timeout(self.timeout, self.exchange(request)).await {
+        let timeout = self.timeout.min(left);
+        match tokio::time::timeout(timeout, self.exchange(request)).await {
             Ok(result) => result,
-            Err(_) => Err(TransportError::Timeout(self.timeout)),
+            Err(_) => Err(TransportError::Timeout(timeout)),
         }
     }
 
     async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Reply, TransportError> {
-        let answer = self.client.request(request).await.map_err(|error| {
-            if error.is_connect() {
+        let answer = match &self.connections {
+            Connections::Direct(client) => client.request(request).await,
+            Connections::Tunnelled(client) => client.request(request).await,
+        };
+        let answer = answer.map_err(|error| {
+            if is_tls(&error) {
+                TransportError::Tls(error)
+            } else if error.is_connect() {
                 TransportError::Connect(error)
             } else {
                 TransportError::Exchange(error)
@@ -150,6 +183,34 @@ impl Transport {
             body: body.to_bytes(),
         })
     }
+}
+
+fn pool() -> hyper_util::client::legacy::Builder {
+    let mut builder = Client::builder(TokioExecutor::new());
+    builder
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(IDLE)
+        .pool_max_idle_per_host(4);
+    builder
+}
+
+/// Whether TLS itself failed while connecting, not the network below it.
+fn is_tls(error: &hyper_util::client::legacy::Error) -> bool {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = std::error::Error::source(error);
+    while let Some(error) = cause {
+        if error.is::<rustls::Error>() {
+            return true;
+        }
+        // An I/O error hides what it carries: its source is that of its content.
+        let content = error
+            .downcast_ref::<std::io::Error>()
+            .and_then(std::io::Error::get_ref);
+        cause = match content {
+            Some(content) => Some(content),
+            None => error.source(),
+        };
+    }
+    false
 }
 
 type Schemes = HttpsConnectorBuilder<hyper_rustls::builderstates::WantsSchemes>;

@@ -430,9 +430,12 @@ async fn ec2_client(
     let endpoint =
         ec2::Endpoint::choose(variable, &identity.region).map_err(client_error("EC2"))?;
     let trust = vpc_aws::Trust::from_vars(variable);
-    let credentials = vpc_aws::credentials::default_chain(&identity.region, &trust).await;
+    let proxy = vpc_aws::Proxy::from_vars(variable).map_err(client_error("EC2"))?;
+    let region = &identity.region;
+    let credentials = vpc_aws::credentials::default_chain(region, &trust, &proxy).await;
     let mut config = ec2::ClientConfig::new(endpoint, &identity.region, credentials);
     config.timeout = settings.http_timeout;
     config.trust = trust;
+    config.proxy = proxy;
     ec2::Client::new(config).map_err(client_error("EC2"))
 }

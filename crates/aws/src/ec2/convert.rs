@@ -171,7 +171,7 @@ fn small(field: &'static str, value: Option<i32>) -> Result<u8> {
 }
 
 /// The network card; types with one card may leave the number out.
-fn card(index: Option<i32>) -> Result<NetworkCard> {
+pub(super) fn card(index: Option<i32>) -> Result<NetworkCard> {
     small("networkCardIndex", Some(index.unwrap_or(0))).map(NetworkCard)
 }
 

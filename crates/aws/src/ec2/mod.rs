@@ -2,7 +2,7 @@
 
 mod client;
 mod convert;
-mod endpoint;
+mod facts;
 mod operations;
 mod types;
 pub mod wire;
@@ -15,12 +15,15 @@ use vpc_model::{
     AttachmentId, DeviceIndex, EniId, InstanceId, Ipv4Prefix, NetworkCard, SecurityGroupId, VpcId,
 };
 
-pub use client::{Client, ClientConfig};
-pub use endpoint::{Endpoint, EndpointError};
+pub use client::Client;
+pub use facts::{CidrReservation, ReservationKind, TrunkAssociation};
 pub use types::{
     AddressCount, Assigned, Attachment, AttachmentStatus, CreateNetworkInterface, EniQuery,
     EniStatus, Instance, InstanceInterface, NetworkInterface, Subnet,
 };
+
+pub use crate::endpoint::{Endpoint, EndpointError};
+pub use crate::service::ClientConfig;
 
 use crate::Error;
 

@@ -16,7 +16,7 @@ use crate::error::{DecodeError, Error, ErrorKind};
 use crate::retry::Repeat;
 
 /// The largest page EC2 gives.
-const PAGE: i32 = 1000;
+pub(super) const PAGE: i32 = 1000;
 
 impl Ec2 for Client {
     async fn describe_network_interfaces(
@@ -251,7 +251,7 @@ impl Ec2 for Client {
 
 impl Client {
     /// All pages of a list.
-    async fn pages<R: Paged>(&self, mut request: R) -> Result<Vec<R::Response>, Error> {
+    pub(super) async fn pages<R: Paged>(&self, mut request: R) -> Result<Vec<R::Response>, Error> {
         let mut pages = Vec::new();
         let mut seen = BTreeSet::new();
         loop {
@@ -266,7 +266,10 @@ impl Client {
         }
     }
 
-    fn decoded<R: Request, T>(&self, result: Result<T, DecodeError>) -> Result<T, Error> {
+    pub(super) fn decoded<R: Request, T>(
+        &self,
+        result: Result<T, DecodeError>,
+    ) -> Result<T, Error> {
         result.map_err(|error| self.error(R::ACTION, ErrorKind::Decode(error)))
     }
 
@@ -287,7 +290,7 @@ impl Client {
 }
 
 /// A request whose answer comes in pages.
-trait Paged: Request {
+pub(super) trait Paged: Request {
     /// Asks for the page that begins at the token.
     fn resume(&mut self, token: String);
     /// Where the next page begins.

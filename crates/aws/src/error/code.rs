@@ -1,6 +1,6 @@
 //! EC2's error codes (EC2 API reference, "Error codes") and what they mean to us.
 
-use super::ErrorKind;
+use super::{Answer, ErrorKind};
 
 /// Codes that mean "later". The SDKs' list of throttling codes (botocore `retries.standard`) and
 /// EC2's own names.
@@ -33,17 +33,33 @@ const SERVER: &[&str] = &[
 
 const NOT_AUTHENTICATED: &[&str] = &[
     "AuthFailure",
-    "Blocked",
-    "ExpiredToken",
-    "ExpiredTokenException",
     "IncompleteSignature",
     "InvalidClientTokenId",
+    "InvalidSignatureException",
     "MissingAuthenticationToken",
-    "OptInRequired",
-    "PendingVerification",
-    "RequestExpired",
+    "MissingAuthenticationTokenException",
     "SignatureDoesNotMatch",
     "UnrecognizedClientException",
+];
+
+/// `RequestExpired` is a clock that is wrong or credentials that have expired (EC2 API reference);
+/// the former is told by the answer's `Date`.
+const EXPIRED: &[&str] = &["ExpiredToken", "ExpiredTokenException", "RequestExpired"];
+
+const ACCOUNT: &[&str] = &["Blocked", "OptInRequired", "PendingVerification"];
+
+const UNAUTHORIZED: &[&str] = &[
+    "AccessDenied",
+    "AccessDeniedException",
+    "NotAuthorized",
+    "UnauthorizedOperation",
+];
+
+/// Calls that `UnsupportedOperation` refuses because the instance type cannot have prefixes.
+const WITH_PREFIXES: &[&str] = &[
+    "AssignIpv6Addresses",
+    "AssignPrivateIpAddresses",
+    "AttachNetworkInterface",
 ];
 
 const INVALID_PARAMETER: &[&str] = &[
@@ -62,6 +78,18 @@ const INVALID_PARAMETER: &[&str] = &[
 ];
 
 impl ErrorKind {
+    /// The kind of an error answer. `service` and `action` name the permission that is missing,
+    /// unless the message names another (a creation with tags needs `ec2:CreateTags` too).
+    pub(crate) fn of_answer(answer: &Answer, service: &str, action: &str) -> Self {
+        let kind = Self::from_code(&answer.code, answer.status, action);
+        if matches!(kind, ErrorKind::Unauthorized { .. }) {
+            let asked = || format!("{service}:{action}");
+            let action = permission(&answer.message).map_or_else(asked, str::to_owned);
+            return ErrorKind::Unauthorized { action };
+        }
+        kind
+    }
+
     /// The kind for an EC2 error code. `status` decides where the code is unknown or absent,
     /// `action` names the missing permission.
     #[must_use]
@@ -73,24 +101,29 @@ impl ErrorKind {
             .unwrap_or(code);
         match bare {
             "InsufficientFreeAddressesInSubnet" => ErrorKind::InsufficientAddresses,
+            // The one resource whose absence has a code without the usual ending.
+            "InvalidInstanceType" => ErrorKind::NotFound,
             "InsufficientCidrBlocks" => ErrorKind::InsufficientCidrBlocks,
             "PrivateIpAddressLimitExceeded" => ErrorKind::AddressLimit,
             "AttachmentLimitExceeded" => ErrorKind::AttachmentLimit,
             "NetworkInterfaceLimitExceeded" => ErrorKind::NetworkInterfaceLimit,
-            "UnauthorizedOperation" | "AccessDenied" | "AccessDeniedException" => {
-                ErrorKind::Unauthorized {
-                    action: format!("ec2:{action}"),
-                }
-            }
             "DryRunOperation" => ErrorKind::DryRun,
             "DependencyViolation" => ErrorKind::InUse,
+            "IdempotentParameterMismatch" => ErrorKind::IdempotencyMismatch,
+            "UnsupportedOperation" if WITH_PREFIXES.contains(&action) => ErrorKind::NotNitro,
+            "UnsupportedOperation" | "Unsupported" => ErrorKind::Unsupported,
             // What EC2 really answers while an ENI is attached or being detached (API reference,
             // `InvalidNetworkInterface.InUse`); the call has no other value that could be wrong.
             "InvalidParameterValue" if action == "DeleteNetworkInterface" => ErrorKind::InUse,
             "IncorrectState" | "IncorrectInstanceState" => ErrorKind::WrongState,
+            _ if UNAUTHORIZED.contains(&bare) => ErrorKind::Unauthorized {
+                action: format!("ec2:{action}"),
+            },
             _ if THROTTLED.contains(&bare) => ErrorKind::Throttled,
             _ if SERVER.contains(&bare) => ErrorKind::Server,
             _ if NOT_AUTHENTICATED.contains(&bare) => ErrorKind::NotAuthenticated,
+            _ if EXPIRED.contains(&bare) => ErrorKind::ExpiredCredentials,
+            _ if ACCOUNT.contains(&bare) => ErrorKind::Account,
             _ if INVALID_PARAMETER.contains(&bare) => ErrorKind::InvalidParameter,
             _ if bare.ends_with(".NotFound") => ErrorKind::NotFound,
             _ if bare.ends_with(".InUse") => ErrorKind::InUse,
@@ -111,6 +144,16 @@ impl ErrorKind {
             },
         }
     }
+}
+
+/// The IAM action that a message says is not allowed: `… is not authorized to perform:
+/// ec2:CreateTags on resource …`. Text for people, so anything that is not an action is passed by.
+fn permission(message: &str) -> Option<&str> {
+    let (_, rest) = message.split_once("not authorized to perform:")?;
+    let action = rest.split_whitespace().next()?;
+    let (service, name) = action.split_once(':')?;
+    let fits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric());
+    (fits(service) && fits(name)).then_some(action)
 }
 
 #[cfg(test)]
@@ -144,7 +187,11 @@ mod tests {
             ("InvalidNetworkInterface.InUse", 400, "in-use"),
             ("IncorrectState", 400, "wrong-state"),
             ("AuthFailure", 401, "not-authenticated"),
-            ("RequestExpired", 400, "not-authenticated"),
+            ("RequestExpired", 400, "expired-credentials"),
+            ("ExpiredToken", 403, "expired-credentials"),
+            ("IdempotentParameterMismatch", 400, "idempotency-mismatch"),
+            ("OptInRequired", 401, "account"),
+            ("UnsupportedOperation", 400, "unsupported"),
             ("InvalidParameterValue", 400, "invalid-parameter"),
             (
                 "InvalidNetworkInterfaceId.Malformed",
@@ -175,6 +222,44 @@ mod tests {
     fn an_eni_that_cannot_be_deleted_yet_is_in_use() {
         let kind = ErrorKind::from_code("InvalidParameterValue", 400, "DeleteNetworkInterface");
         assert!(matches!(kind, ErrorKind::InUse), "{kind}");
+    }
+
+    #[test]
+    fn prefixes_on_an_instance_that_cannot_have_them_are_told_from_other_refusals() {
+        for action in ["AssignPrivateIpAddresses", "AttachNetworkInterface"] {
+            let kind = ErrorKind::from_code("UnsupportedOperation", 400, action);
+            assert!(matches!(kind, ErrorKind::NotNitro), "{kind}");
+        }
+    }
+
+    #[test]
+    fn the_permission_is_the_one_the_message_names_if_it_names_one() {
+        for (message, named) in [
+            (
+                "You are not authorized to perform this operation.",
+                "ec2:CreateNetworkInterface",
+            ),
+            (
+                "User: arn:aws:sts::1:assumed-role/n/i-1 is not authorized to perform: \
+                 ec2:CreateTags on resource: arn:aws:ec2:x:1:network-interface/* because no \
+                 identity-based policy allows the ec2:CreateTags action",
+                "ec2:CreateTags",
+            ),
+            (
+                "not authorized to perform: <b>",
+                "ec2:CreateNetworkInterface",
+            ),
+            ("not authorized to perform:", "ec2:CreateNetworkInterface"),
+        ] {
+            let answer = Answer {
+                status: 403,
+                code: "UnauthorizedOperation".to_owned(),
+                message: message.to_owned(),
+                request_id: String::new(),
+            };
+            let kind = ErrorKind::of_answer(&answer, "ec2", "CreateNetworkInterface");
+            assert!(matches!(kind, ErrorKind::Unauthorized { action } if action == named));
+        }
     }
 
     #[test]

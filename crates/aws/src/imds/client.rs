@@ -16,8 +16,9 @@ use super::token::Token;
 use super::{Imds, ImdsEni, InstanceIdentity, parse};
 use crate::ec2::EndpointError;
 use crate::error::{Answer, DecodeError, Error, ErrorKind, TransportError};
+use crate::proxy::Proxy;
 use crate::retry::{Repeat, RetryPolicy};
-use crate::transport::{Deadlines, Reply, Transport, Trust, TrustError};
+use crate::transport::{Deadlines, Reply, Route, Transport, Trust, TrustError};
 
 /// Where IMDS is on every instance (EC2 user guide, "Access instance metadata").
 pub const DEFAULT_ENDPOINT: &str = "http://169.254.169.254";
@@ -83,8 +84,13 @@ impl Client {
             connect: config.timeout,
             exchange: config.timeout,
         };
+        let route = Route {
+            destination: config.endpoint.as_str(),
+            trust: &Trust::Nobody,
+            proxy: &Proxy::none(),
+        };
         Ok(Self {
-            transport: Transport::new(&Trust::Nobody, deadlines)?,
+            transport: Transport::new(route, deadlines)?,
             endpoint: config.endpoint.as_str().trim_end_matches('/').to_owned(),
             token_ttl: config.token_ttl,
             token: Arc::default(),
@@ -183,7 +189,8 @@ impl Client {
             .header(USER_AGENT, crate::transport::USER_AGENT)
             .body(Full::<Bytes>::default())
             .map_err(|error| broken(TransportError::Request(Box::new(error))))?;
-        self.transport.send(request).await.map_err(broken)
+        let sent = self.transport.send(request, Duration::MAX).await;
+        sent.map_err(broken)
     }
 
     fn success(&self, method: &Method, path: &str, reply: Reply) -> Result<Reply, Error> {

@@ -4,14 +4,26 @@
 //! The chain reads the process's environment, so each test runs itself again as a child with the
 //! variables set; the child makes one EC2 call and the parent looks at what arrived.
 
+use std::path::Path;
 use std::process::Stdio;
+use std::time::{Duration, SystemTime};
 
 use axum::http::Method;
 use vpc_aws::credentials::default_chain;
 use vpc_aws::ec2::{Client, ClientConfig, Ec2, Endpoint, EniQuery};
-use vpc_aws::{ErrorKind, RetryPolicy, Trust};
+use vpc_aws::{ErrorKind, Proxy, RetryPolicy, Trust};
 
+use vpc_model::Timestamp;
+
+use crate::ec2_answers::tls_server;
+use crate::raw;
 use crate::server::{Answer, Seen, Server, answer};
+
+/// The answer of STS.
+const ASSUMED: &str = "<AssumeRoleWithWebIdentityResponse><AssumeRoleWithWebIdentityResult>\
+    <Credentials><AccessKeyId>AKIDWEB</AccessKeyId><SecretAccessKey>secret</SecretAccessKey>\
+    <SessionToken>session</SessionToken><Expiration>2099-01-01T00:00:00Z</Expiration>\
+    </Credentials></AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>";
 
 const CHILD: &str = "VPC_AWS_TEST_CHILD";
 
@@ -70,13 +82,7 @@ async fn a_role_for_the_service_account_is_used() {
             request.param("WebIdentityToken").as_deref(),
             Some("web-token")
         );
-        answer(
-            200,
-            "<AssumeRoleWithWebIdentityResponse><AssumeRoleWithWebIdentityResult><Credentials>\
-             <AccessKeyId>AKIDWEB</AccessKeyId><SecretAccessKey>secret</SecretAccessKey>\
-             <SessionToken>session</SessionToken><Expiration>2099-01-01T00:00:00Z</Expiration>\
-             </Credentials></AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>",
-        )
+        answer(200, ASSUMED)
     })
     .await;
     let folder = tempfile::tempdir().unwrap();
@@ -91,6 +97,33 @@ async fn a_role_for_the_service_account_is_used() {
         ("AWS_ENDPOINT_URL_STS", sts.url.clone()),
     ];
     run("a_role_for_the_service_account_is_used", &ec2, &vars).await;
+    assert_eq!(signer(&ec2).0, "AKIDWEB");
+}
+
+#[tokio::test]
+async fn the_bundle_of_authorities_counts_for_sts_too() {
+    let ec2 = ec2().await;
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/tls");
+    let sts = tls_server(&data, ASSUMED);
+    let folder = tempfile::tempdir().unwrap();
+    let token = folder.path().join("token");
+    std::fs::write(&token, "web-token").unwrap();
+    let with = |bundle: &str, expectation: &'static str| {
+        [
+            (
+                "AWS_ROLE_ARN",
+                "arn:aws:iam::123456789012:role/node".to_owned(),
+            ),
+            ("AWS_WEB_IDENTITY_TOKEN_FILE", token.display().to_string()),
+            ("AWS_ENDPOINT_URL_STS", sts.clone()),
+            ("AWS_CA_BUNDLE", data.join(bundle).display().to_string()),
+            (expectation, "yes".to_owned()),
+        ]
+    };
+    let name = "the_bundle_of_authorities_counts_for_sts_too";
+    run(name, &ec2, &with("server.pem", "EXPECT_NONE")).await;
+    assert_eq!(ec2.seen().len(), 0);
+    run(name, &ec2, &with("ca.pem", "EXPECT_SOME")).await;
     assert_eq!(signer(&ec2).0, "AKIDWEB");
 }
 
@@ -128,6 +161,90 @@ async fn without_any_source_nothing_is_sent_and_the_error_says_so() {
     assert_eq!(ec2.seen().len(), 0);
 }
 
+#[tokio::test]
+async fn credentials_about_to_expire_are_fetched_again_with_the_token_of_the_day() {
+    let ec2 = ec2().await;
+    let folder = tempfile::tempdir().unwrap();
+    let token = folder.path().join("token");
+    std::fs::write(&token, "token-1").unwrap();
+    let file = token.clone();
+    let agent = Server::start(move |number, request| {
+        let expected = format!("token-{number}");
+        assert_eq!(request.header("authorization"), Some(expected.as_str()));
+        // The kubelet replaces the token; these credentials last no longer than the margin.
+        std::fs::write(&file, format!("token-{}", number + 1)).unwrap();
+        let soon = SystemTime::now() + Duration::from_secs(200);
+        let soon = soon.duration_since(SystemTime::UNIX_EPOCH).unwrap();
+        let expiry = Timestamp::from_millis(u64::try_from(soon.as_millis()).unwrap());
+        let text = json_credentials(&format!("AKID{number}"));
+        answer(
+            200,
+            text.replace("2099-01-01T00:00:00Z", &expiry.to_string()),
+        )
+    })
+    .await;
+    let vars = [
+        (
+            "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+            format!("{}/v1/credentials", agent.url),
+        ),
+        (
+            "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+            token.display().to_string(),
+        ),
+    ];
+    run(
+        "credentials_about_to_expire_are_fetched_again_with_the_token_of_the_day",
+        &ec2,
+        &vars,
+    )
+    .await;
+    let keys: Vec<String> = ec2.seen().iter().map(key_of).collect();
+    assert_eq!(keys, ["AKID1", "AKID2"]);
+}
+
+#[tokio::test]
+async fn sts_is_reached_through_the_proxy_and_the_services_next_door_are_not() {
+    let ec2 = ec2().await;
+    let proxy = raw::Server::start(|_, _| raw::answer(403, &[], "no"));
+    let imds = Server::start(imds_with_role).await;
+    let folder = tempfile::tempdir().unwrap();
+    let token = folder.path().join("token");
+    std::fs::write(&token, "web-token").unwrap();
+    let name = "sts_is_reached_through_the_proxy_and_the_services_next_door_are_not";
+    let vars = [
+        ("HTTPS_PROXY", proxy.url.clone()),
+        ("HTTP_PROXY", proxy.url.clone()),
+        ("AWS_EC2_METADATA_SERVICE_ENDPOINT", imds.url.clone()),
+        ("AWS_EC2_METADATA_DISABLED", "false".to_owned()),
+    ];
+    run(name, &ec2, &vars).await;
+    assert_eq!(signer(&ec2).0, "AKIDROLE");
+    assert_eq!(proxy.requests().len(), 0);
+
+    let with_role = [
+        (
+            "AWS_ROLE_ARN",
+            "arn:aws:iam::123456789012:role/node".to_owned(),
+        ),
+        ("AWS_WEB_IDENTITY_TOKEN_FILE", token.display().to_string()),
+        (
+            "AWS_ENDPOINT_URL_STS",
+            "https://sts.test.invalid".to_owned(),
+        ),
+        ("EXPECT_NONE", "yes".to_owned()),
+    ];
+    let vars = [&vars[..1], &with_role].concat();
+    run(name, &ec2, &vars).await;
+    let asked = proxy.requests();
+    let all_tunnels = |line: &String| line.starts_with("CONNECT sts.test.invalid:443 ");
+    assert!(
+        !asked.is_empty() && asked.iter().all(all_tunnels),
+        "{asked:?}"
+    );
+    assert_eq!(ec2.seen().len(), 2, "the calls of the first child only");
+}
+
 /// An EC2 without ENIs.
 async fn ec2() -> Server {
     Server::start(|_, _| answer(200, "<DescribeNetworkInterfacesResponse/>")).await
@@ -136,20 +253,23 @@ async fn ec2() -> Server {
 /// The access key and session token that the first call was signed with.
 fn signer(ec2: &Server) -> (String, Option<String>) {
     let request = ec2.seen().into_iter().next().unwrap();
+    let session = request.header("x-amz-security-token").map(str::to_owned);
+    (key_of(&request), session)
+}
+
+/// The access key a request was signed with.
+fn key_of(request: &Seen) -> String {
     let authorization = request.header("authorization").unwrap();
     let (_, rest) = authorization.split_once("Credential=").unwrap();
-    let key = rest.split('/').next().unwrap().to_owned();
-    (
-        key,
-        request.header("x-amz-security-token").map(str::to_owned),
-    )
+    rest.split('/').next().unwrap().to_owned()
 }
 
 /// In the parent: runs the named test in a child with these variables and no others. In the child:
 /// makes two calls, and ends the process.
 async fn run(test: &str, ec2: &Server, vars: &[(&str, impl AsRef<str>)]) {
     if let Ok(url) = std::env::var(CHILD) {
-        child(&url, test.starts_with("without")).await;
+        let expect_none = test.starts_with("without") || std::env::var("EXPECT_NONE").is_ok();
+        child(&url, expect_none).await;
         std::process::exit(0);
     }
     let mut command = tokio::process::Command::new(std::env::current_exe().unwrap());
@@ -174,7 +294,9 @@ async fn run(test: &str, ec2: &Server, vars: &[(&str, impl AsRef<str>)]) {
 
 async fn child(url: &str, expect_none: bool) {
     let endpoint = Endpoint::choose(|_| Some(url.to_owned()), "us-west-2").unwrap();
-    let credentials = default_chain("us-west-2", &Trust::System).await;
+    let vars = |name: &str| std::env::var(name).ok();
+    let (trust, proxy) = (Trust::from_vars(vars), Proxy::from_vars(vars).unwrap());
+    let credentials = default_chain("us-west-2", &trust, &proxy).await;
     let mut config = ClientConfig::new(endpoint, "us-west-2", credentials);
     config.retry = RetryPolicy::NEVER;
     let client = Client::new(config).unwrap();

@@ -289,21 +289,6 @@ async fn changes_name_what_they_change() {
 }
 
 #[tokio::test]
-async fn refused_credentials_are_renewed_once() {
-    let server = Server::start(|number, _| match number {
-        1 => refusal(400, "RequestExpired"),
-        2 => ok(&wire::DescribeNetworkInterfacesResponse::default()),
-        _ => refusal(401, "AuthFailure"),
-    })
-    .await;
-    let client = client(&server.url);
-    describe(&client).await.unwrap();
-    let error = describe(&client).await.unwrap_err();
-    assert!(matches!(error.kind, ErrorKind::NotAuthenticated), "{error}");
-    assert_eq!(server.seen().len(), 4);
-}
-
-#[tokio::test]
 async fn counts_of_zero_or_none_do_not_reach_ec2() {
     let server = Server::start(|_, _| refusal(400, "InvalidParameterValue")).await;
     let client = client(&server.url);

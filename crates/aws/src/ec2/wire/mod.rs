@@ -13,21 +13,34 @@
 #[macro_use]
 mod macros;
 mod addresses;
+mod addresses_v6;
 mod instance_types;
 mod instances;
 mod interface_changes;
 mod interfaces;
+mod launches;
 mod params;
+mod reservations;
+mod security_group_rules;
+mod security_groups;
 mod shared;
+mod subnet_changes;
 mod subnets;
+mod tag_removal;
 mod tags;
 #[cfg(test)]
 mod tests;
+mod trunks;
+mod vpcs;
 mod xml;
 
 pub use addresses::{
     AssignPrivateIpAddressesRequest, AssignPrivateIpAddressesResponse, AssignedPrivateIpAddress,
     UnassignPrivateIpAddressesRequest, UnassignPrivateIpAddressesResponse,
+};
+pub use addresses_v6::{
+    AssignIpv6AddressesRequest, AssignIpv6AddressesResponse, UnassignIpv6AddressesRequest,
+    UnassignIpv6AddressesResponse,
 };
 pub use instance_types::{
     DescribeInstanceTypesRequest, DescribeInstanceTypesResponse, InstanceTypeInfo, MemoryInfo,
@@ -51,16 +64,52 @@ pub use interfaces::{
     NetworkInterface, NetworkInterfaceAssociation, NetworkInterfaceAttachment,
     NetworkInterfaceIpv6Address, NetworkInterfacePrivateIpAddress, Operator,
 };
+pub use launches::{
+    IamInstanceProfileSpecification, InstanceMetadataOptionsRequest,
+    InstanceNetworkInterfaceSpecification, InstanceStateChange, RunInstancesRequest,
+    RunInstancesResponse, TerminateInstancesRequest, TerminateInstancesResponse,
+};
 pub use params::{ParamError, ParamProblem};
+pub use reservations::{
+    GetSubnetCidrReservationsRequest, GetSubnetCidrReservationsResponse, SubnetCidrReservation,
+};
+pub use security_group_rules::{
+    AuthorizeSecurityGroupEgressRequest, AuthorizeSecurityGroupEgressResponse,
+    AuthorizeSecurityGroupIngressRequest, AuthorizeSecurityGroupIngressResponse,
+    ReferencedSecurityGroup, RevokeSecurityGroupEgressRequest, RevokeSecurityGroupEgressResponse,
+    RevokeSecurityGroupIngressRequest, RevokeSecurityGroupIngressResponse,
+    RevokedSecurityGroupRule, SecurityGroupRule,
+};
+pub use security_groups::{
+    CreateSecurityGroupRequest, CreateSecurityGroupResponse, DeleteSecurityGroupRequest,
+    DeleteSecurityGroupResponse, DescribeSecurityGroupsRequest, DescribeSecurityGroupsResponse,
+    IpPermission, IpPermissionSpecification, IpRange, Ipv6Range, PrefixListId, SecurityGroup,
+    UserIdGroupPair,
+};
 pub use shared::{
     Filter, GroupIdentifier, InstanceIpv6Address, Ipv4Prefix, Ipv6Prefix,
     PrivateIpAddressSpecification, Tag, TagSpecification,
+};
+pub use subnet_changes::{
+    CreateSubnetCidrReservationRequest, CreateSubnetCidrReservationResponse, CreateSubnetRequest,
+    CreateSubnetResponse, DeleteSubnetCidrReservationRequest, DeleteSubnetCidrReservationResponse,
+    DeleteSubnetRequest, DeleteSubnetResponse,
 };
 pub use subnets::{
     DescribeSubnetsRequest, DescribeSubnetsResponse, Subnet, SubnetIpv6CidrBlockAssociation,
     SubnetIpv6CidrBlockState,
 };
+pub use tag_removal::{DeleteTagsRequest, DeleteTagsResponse};
 pub use tags::{CreateTagsRequest, CreateTagsResponse};
+pub use trunks::{
+    DescribeTrunkInterfaceAssociationsRequest, DescribeTrunkInterfaceAssociationsResponse,
+    TrunkInterfaceAssociation,
+};
+pub use vpcs::{
+    CreateVpcRequest, CreateVpcResponse, DeleteVpcRequest, DeleteVpcResponse, DescribeVpcsRequest,
+    DescribeVpcsResponse, Vpc, VpcCidrBlockAssociation, VpcCidrBlockState,
+};
+pub(crate) use xml::decode as read_document;
 pub use xml::{ApiError, ErrorResponse, Errors, Set, XmlError};
 
 /// The version of the API every request names in its `Version` parameter.

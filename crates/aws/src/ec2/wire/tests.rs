@@ -59,6 +59,7 @@ impl<T: Sample> Sample for Set<T> {
 #[test]
 fn every_operation_of_the_model_extract_agrees_with_the_wire_structs() {
     let mut covered = vec![
+        checked::<AssignIpv6AddressesRequest>(),
         checked::<AssignPrivateIpAddressesRequest>(),
         checked::<AttachNetworkInterfaceRequest>(),
         checked::<CreateNetworkInterfaceRequest>(),
@@ -68,8 +69,11 @@ fn every_operation_of_the_model_extract_agrees_with_the_wire_structs() {
         checked::<DescribeInstancesRequest>(),
         checked::<DescribeNetworkInterfacesRequest>(),
         checked::<DescribeSubnetsRequest>(),
+        checked::<DescribeTrunkInterfaceAssociationsRequest>(),
         checked::<DetachNetworkInterfaceRequest>(),
+        checked::<GetSubnetCidrReservationsRequest>(),
         checked::<ModifyNetworkInterfaceAttributeRequest>(),
+        checked::<UnassignIpv6AddressesRequest>(),
         checked::<UnassignPrivateIpAddressesRequest>(),
     ];
     covered.sort_unstable();

@@ -1,10 +1,10 @@
-//! Where the EC2 API is.
+//! Where AWS's APIs are.
 
 use std::fmt;
 
 use url::Url;
 
-/// The address of an EC2 API: `http` or `https`, a host, no query.
+/// The address of an API: `http` or `https`, a host, no query.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint(Url);
 
@@ -18,13 +18,38 @@ pub struct EndpointError {
     pub value: String,
 }
 
-/// The variables that name an endpoint, strongest first: ours (upstream's name), then the ones
-/// all AWS SDKs know.
-const VARIABLES: [&str; 3] = [
-    "AWS_EC2_ENDPOINT",
-    "AWS_ENDPOINT_URL_EC2",
-    "AWS_ENDPOINT_URL",
-];
+/// The APIs that the clients here talk to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Api {
+    /// Amazon EC2.
+    Ec2,
+    /// Amazon CloudWatch.
+    CloudWatch,
+}
+
+impl Api {
+    /// The variables that name an endpoint, strongest first: upstream's own, then the ones all AWS
+    /// SDKs know (SDK reference guide, "Service-specific endpoints").
+    fn variables(self) -> &'static [&'static str] {
+        match self {
+            Api::Ec2 => &[
+                "AWS_EC2_ENDPOINT",
+                "AWS_ENDPOINT_URL_EC2",
+                "AWS_ENDPOINT_URL",
+            ],
+            Api::CloudWatch => &["AWS_ENDPOINT_URL_CLOUDWATCH", "AWS_ENDPOINT_URL"],
+        }
+    }
+
+    /// The first part of the public host name, and the service in signatures (botocore
+    /// `endpointPrefix`).
+    pub(crate) fn prefix(self) -> &'static str {
+        match self {
+            Api::Ec2 => "ec2",
+            Api::CloudWatch => "monitoring",
+        }
+    }
+}
 
 /// DNS suffixes of regions outside the main partition, by the beginning of the region's name
 /// (partitions of the AWS SDKs' endpoint rules).
@@ -39,12 +64,24 @@ const SUFFIXES: [(&str, &str); 7] = [
 ];
 
 impl Endpoint {
-    /// The endpoint that the variables name (`vars` looks one up; empty counts as unset), else the
-    /// region's.
+    /// The endpoint of EC2 that the variables name (`vars` looks one up; empty counts as unset), else
+    /// the region's.
     ///
     /// # Errors
     /// A variable or a region that does not make a URL.
     pub fn choose(
+        vars: impl Fn(&str) -> Option<String>,
+        region: &str,
+    ) -> Result<Self, EndpointError> {
+        Self::of_api(Api::Ec2, vars, region)
+    }
+
+    /// The endpoint of an API that the variables name, else the region's.
+    ///
+    /// # Errors
+    /// A variable or a region that does not make a URL.
+    pub fn of_api(
+        api: Api,
         vars: impl Fn(&str) -> Option<String>,
         region: &str,
     ) -> Result<Self, EndpointError> {
@@ -53,17 +90,17 @@ impl Endpoint {
                 .filter(|value| !value.is_empty())
                 .map(|value| (*name, value))
         };
-        match VARIABLES.iter().find_map(set) {
+        match api.variables().iter().find_map(set) {
             Some((name, value)) => Self::parse(name, &value),
-            None => Self::of_region(region),
+            None => Self::public(api, region),
         }
     }
 
-    /// The public endpoint of a region.
+    /// The public endpoint of an API in a region.
     ///
     /// # Errors
     /// A name that cannot be a region's.
-    pub fn of_region(region: &str) -> Result<Self, EndpointError> {
+    pub fn public(api: Api, region: &str) -> Result<Self, EndpointError> {
         let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
         if region.is_empty() || !region.bytes().all(fits) {
             return Err(EndpointError {
@@ -75,7 +112,10 @@ impl Endpoint {
             .iter()
             .find(|(prefix, _)| region.starts_with(prefix))
             .map_or("amazonaws.com", |(_, suffix)| suffix);
-        Self::parse("region", &format!("https://ec2.{region}.{suffix}"))
+        Self::parse(
+            "region",
+            &format!("https://{}.{region}.{suffix}", api.prefix()),
+        )
     }
 
     fn parse(origin: &str, value: &str) -> Result<Self, EndpointError> {
@@ -151,11 +191,33 @@ mod tests {
 
     #[test]
     fn every_partition_has_its_own_suffix() {
-        let of = |region| Endpoint::of_region(region).unwrap().authority();
+        let of = |region| Endpoint::public(Api::Ec2, region).unwrap().authority();
         assert_eq!(of("cn-north-1"), "ec2.cn-north-1.amazonaws.com.cn");
         assert_eq!(of("us-gov-west-1"), "ec2.us-gov-west-1.amazonaws.com");
         assert_eq!(of("us-isob-east-1"), "ec2.us-isob-east-1.sc2s.sgov.gov");
         assert_eq!(of("eusc-de-east-1"), "ec2.eusc-de-east-1.amazonaws.eu");
+    }
+
+    #[test]
+    fn cloudwatch_has_its_own_variable_and_host_name() {
+        let of = |vars: &[(&str, &str)]| {
+            let look_up = |name: &str| {
+                let found = vars.iter().find(|(key, _)| *key == name);
+                found.map(|(_, value)| (*value).to_owned())
+            };
+            Endpoint::of_api(Api::CloudWatch, look_up, "us-west-2").map(|e| e.to_string())
+        };
+        assert_eq!(
+            of(&[]).unwrap(),
+            "https://monitoring.us-west-2.amazonaws.com/"
+        );
+        let set = [
+            ("AWS_EC2_ENDPOINT", "http://a:1"),
+            ("AWS_ENDPOINT_URL", "http://b:1"),
+        ];
+        assert_eq!(of(&set).unwrap(), "http://b:1/");
+        let own = [("AWS_ENDPOINT_URL_CLOUDWATCH", "http://c:1"), set[1]];
+        assert_eq!(of(&own).unwrap(), "http://c:1/");
     }
 
     #[test]
@@ -174,8 +236,8 @@ mod tests {
                 ("AWS_ENDPOINT_URL_EC2", bad)
             );
         }
-        assert!(Endpoint::of_region("evil.example/").is_err());
-        assert!(Endpoint::of_region("").is_err());
+        assert!(Endpoint::public(Api::Ec2, "evil.example/").is_err());
+        assert!(Endpoint::public(Api::Ec2, "").is_err());
     }
 
     #[test]
