@@ -15,6 +15,6 @@ pub use error::ApiError;
 pub use http::IdentifyBy;
 pub use sim::Sim;
 pub use world::{
-    FabricEni, FabricInstance, FabricSubnet, FabricView, Occupation, PublicAddress, RunInstance,
-    Secondary, Span, World, WorldConfig,
+    ActionLimits, Bucket, Demand, FabricEni, FabricInstance, FabricSubnet, FabricView, Occupation,
+    PublicAddress, RateLimits, RunInstance, Secondary, Span, World, WorldConfig,
 };

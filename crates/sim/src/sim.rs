@@ -160,9 +160,10 @@ impl Sim {
         http::imds::router(self.clone(), who)
     }
 
-    /// Serves `/_sim/world`, `/_sim/calls` and `/_sim/calls/log` (GET), `/_sim/faults` (GET, POST,
-    /// DELETE), `/_sim/metadata/freeze` and `/_sim/metadata/hide` (POST), `/_sim/subnets/occupy`
-    /// and `/_sim/subnets/vacate` (POST). For tests and people; not part of AWS.
+    /// Serves `/_sim/world`, `/_sim/actions`, `/_sim/calls` and `/_sim/calls/log` (GET), `/_sim/faults` (GET, POST,
+    /// DELETE), `/_sim/limits` (GET, PUT, DELETE), `/_sim/metadata/freeze` and
+    /// `/_sim/metadata/hide` (POST), `/_sim/subnets/occupy` and `/_sim/subnets/vacate` (POST). For
+    /// tests and people; not part of AWS.
     pub fn admin_router(&self) -> Router {
         http::admin::router(self.clone())
     }

@@ -11,15 +11,17 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use vpc_model::{EniId, InstanceId, SubnetId, Timestamp};
 
+use super::dispatch;
 use crate::Sim;
 use crate::calls::{Call, Calls};
 use crate::error::ApiError;
 use crate::fault::Fault;
-use crate::world::Occupation;
+use crate::world::{Occupation, RateLimits};
 
 pub(crate) fn router(sim: Sim) -> Router {
     Router::new()
         .route("/_sim/world", get(world))
+        .route("/_sim/actions", get(actions))
         .route("/_sim/calls", get(calls))
         .route("/_sim/calls/log", get(call_log))
         .route(
@@ -28,6 +30,10 @@ pub(crate) fn router(sim: Sim) -> Router {
         )
         .route("/_sim/metadata/freeze", post(freeze))
         .route("/_sim/metadata/hide", post(hide))
+        .route(
+            "/_sim/limits",
+            get(limits).put(set_limits).delete(no_limits),
+        )
         .route("/_sim/subnets/occupy", post(occupy))
         .route("/_sim/subnets/vacate", post(vacate))
         .with_state(sim)
@@ -103,6 +109,22 @@ async fn vacate(State(sim): State<Sim>, Json(order): Json<Vacate>) -> Result<Jso
     Ok(Json(json!({ "addresses": given })))
 }
 
+/// The rate limits in force; `null` if there are none.
+async fn limits(State(sim): State<Sim>) -> Json<Option<RateLimits>> {
+    Json(sim.with(|world, _| world.config().rate_limits.clone()))
+}
+
+/// Limits calls from now on: `{}` for AWS's defaults.
+async fn set_limits(State(sim): State<Sim>, Json(limits): Json<RateLimits>) -> StatusCode {
+    sim.with(|world, _| world.set_rate_limits(Some(limits)));
+    StatusCode::NO_CONTENT
+}
+
+async fn no_limits(State(sim): State<Sim>) -> StatusCode {
+    sim.with(|world, _| world.set_rate_limits(None));
+    StatusCode::NO_CONTENT
+}
+
 struct Refused(ApiError);
 
 impl IntoResponse for Refused {
@@ -116,6 +138,11 @@ impl IntoResponse for Refused {
 
 async fn world(State(sim): State<Sim>) -> Json<Value> {
     Json(sim.with(|world, _| world.dump()))
+}
+
+/// The EC2 actions that are served.
+async fn actions() -> Json<Vec<&'static str>> {
+    Json(dispatch::actions().collect())
 }
 
 async fn calls(State(sim): State<Sim>) -> Json<Calls> {

@@ -1,56 +1,93 @@
 //! From an action's name to the world's method.
 
-use vpc_aws::ec2::wire::{
-    AssignPrivateIpAddressesRequest, AttachNetworkInterfaceRequest, CreateNetworkInterfaceRequest,
-    CreateTagsRequest, DeleteNetworkInterfaceRequest, DescribeInstanceTypesRequest,
-    DescribeInstancesRequest, DescribeNetworkInterfacesRequest, DescribeSubnetsRequest,
-    DetachNetworkInterfaceRequest, ModifyNetworkInterfaceAttributeRequest, ParamError,
-    ParamProblem, Request, Response, UnassignPrivateIpAddressesRequest,
-};
+use vpc_aws::ec2::wire::{ParamError, ParamProblem, Request, Response};
 use vpc_model::Timestamp;
 
 use super::ec2::RequestId;
 use crate::error::ApiError;
-use crate::world::World;
+use crate::world::{Demand, World};
 
-/// Carries out an action and returns its response document.
+/// Carries out an action and returns its response document. A call of an action that exists takes
+/// a token, whether it can be carried out or not.
 ///
 /// # Errors
-/// `InvalidAction`, parameters that cannot be read, and what the world refuses.
+/// `InvalidAction`, `RequestLimitExceeded`, parameters that cannot be read, and what the world
+/// refuses.
 pub(super) fn dispatch(
     world: &mut World,
     (action, params): (&str, &[(String, String)]),
     now: Timestamp,
     id: &RequestId,
 ) -> Result<String, ApiError> {
-    macro_rules! call {
-        ($method:ident) => {{
-            let request = Request::from_params(params).map_err(unreadable)?;
-            let mut response = world.$method(&request, now)?;
-            response.request_id = Some(id.0.clone());
-            document(&response)
-        }};
-    }
-    match action {
-        AssignPrivateIpAddressesRequest::ACTION => call!(assign_private_ip_addresses),
-        AttachNetworkInterfaceRequest::ACTION => call!(attach_network_interface),
-        CreateNetworkInterfaceRequest::ACTION => call!(create_network_interface),
-        CreateTagsRequest::ACTION => call!(create_tags),
-        DeleteNetworkInterfaceRequest::ACTION => call!(delete_network_interface),
-        DescribeInstanceTypesRequest::ACTION => call!(describe_instance_types),
-        DescribeInstancesRequest::ACTION => call!(describe_instances),
-        DescribeNetworkInterfacesRequest::ACTION => call!(describe_network_interfaces),
-        DescribeSubnetsRequest::ACTION => call!(describe_subnets),
-        DetachNetworkInterfaceRequest::ACTION => call!(detach_network_interface),
-        ModifyNetworkInterfaceAttributeRequest::ACTION => {
-            call!(modify_network_interface_attribute)
-        }
-        UnassignPrivateIpAddressesRequest::ACTION => call!(unassign_private_ip_addresses),
-        _ => Err(ApiError::client(
+    let known = ACTIONS.iter().find(|(name, _)| *name == action);
+    let Some((_, carry_out)) = known else {
+        return Err(ApiError::client(
             "InvalidAction",
             format!("The action {action} is not valid for this web service."),
-        )),
-    }
+        ));
+    };
+    world.admit(&Demand::of(action, params), now)?;
+    carry_out(world, params, now, id)
+}
+
+/// The actions that there are, in the order of their names.
+pub(super) fn actions() -> impl Iterator<Item = &'static str> {
+    ACTIONS.iter().map(|(name, _)| *name)
+}
+
+/// Carries out one action.
+type CarryOut =
+    fn(&mut World, &[(String, String)], Timestamp, &RequestId) -> Result<String, ApiError>;
+
+/// The table of actions: each name with the method of the world.
+macro_rules! actions {
+    ($($name:literal => $method:ident,)*) => {
+        const ACTIONS: &[(&str, CarryOut)] = &[$(($name, |world, params, now, id| {
+            let request = from_params($name, params)?;
+            let mut response = World::$method(world, &request, now)?;
+            response.request_id = Some(id.0.clone());
+            document(&response)
+        }),)*];
+    };
+}
+
+actions! {
+    "AssignPrivateIpAddresses" => assign_private_ip_addresses,
+    "AttachNetworkInterface" => attach_network_interface,
+    "AuthorizeSecurityGroupEgress" => authorize_security_group_egress,
+    "AuthorizeSecurityGroupIngress" => authorize_security_group_ingress,
+    "CreateNetworkInterface" => create_network_interface,
+    "CreateSecurityGroup" => create_security_group_action,
+    "CreateSubnet" => create_subnet_action,
+    "CreateSubnetCidrReservation" => create_subnet_cidr_reservation,
+    "CreateTags" => create_tags,
+    "CreateVpc" => create_vpc_action,
+    "DeleteNetworkInterface" => delete_network_interface,
+    "DeleteSecurityGroup" => delete_security_group,
+    "DeleteSubnet" => delete_subnet,
+    "DeleteSubnetCidrReservation" => delete_subnet_cidr_reservation,
+    "DeleteTags" => delete_tags,
+    "DeleteVpc" => delete_vpc,
+    "DescribeInstanceTypes" => describe_instance_types,
+    "DescribeInstances" => describe_instances,
+    "DescribeNetworkInterfaces" => describe_network_interfaces,
+    "DescribeSecurityGroups" => describe_security_groups,
+    "DescribeSubnets" => describe_subnets,
+    "DescribeVpcs" => describe_vpcs,
+    "DetachNetworkInterface" => detach_network_interface,
+    "GetSubnetCidrReservations" => get_subnet_cidr_reservations,
+    "ModifyNetworkInterfaceAttribute" => modify_network_interface_attribute,
+    "RevokeSecurityGroupEgress" => revoke_security_group_egress,
+    "RevokeSecurityGroupIngress" => revoke_security_group_ingress,
+    "RunInstances" => run_instances,
+    "TerminateInstances" => terminate_instances,
+    "UnassignPrivateIpAddresses" => unassign_private_ip_addresses,
+}
+
+/// Reads a request, which must be the action's.
+fn from_params<R: Request>(action: &str, params: &[(String, String)]) -> Result<R, ApiError> {
+    debug_assert_eq!(action, R::ACTION);
+    R::from_params(params).map_err(unreadable)
 }
 
 fn document(response: &impl Response) -> Result<String, ApiError> {

@@ -75,7 +75,7 @@ impl World {
                 format!("Interface: [{id}] in use."),
             ));
         }
-        if instance.terminated_at.is_some() {
+        if instance.state(self.now).1 != "running" {
             return Err(ApiError::client(
                 "IncorrectInstanceState",
                 format!("The instance '{}' is not in a valid state.", place.instance),
@@ -92,7 +92,7 @@ impl World {
         check_fit(eni, instance)
     }
 
-    fn check_place(&self, instance: &Instance, place: &Place) -> Result<(), ApiError> {
+    pub(super) fn check_place(&self, instance: &Instance, place: &Place) -> Result<(), ApiError> {
         let kind = &instance.instance_type;
         let limits = instance.limits.cards.iter().find(|c| c.card == place.card);
         let Some(limits) = limits else {
@@ -191,7 +191,7 @@ impl World {
 }
 
 /// Whether what the ENI holds is allowed on the instance.
-fn check_fit(eni: &Eni, instance: &Instance) -> Result<(), ApiError> {
+pub(super) fn check_fit(eni: &Eni, instance: &Instance) -> Result<(), ApiError> {
     let kind = &instance.instance_type;
     let limit = usize::try_from(instance.limits.ipv4_per_eni).unwrap_or(usize::MAX);
     if eni.used_slots() > limit {
@@ -206,7 +206,7 @@ fn check_fit(eni: &Eni, instance: &Instance) -> Result<(), ApiError> {
     Ok(())
 }
 
-fn device_number(index: Option<i32>) -> Result<u8, ApiError> {
+pub(super) fn device_number(index: Option<i32>) -> Result<u8, ApiError> {
     let index = index.ok_or_else(|| ApiError::missing("deviceIndex"))?;
     let device = u8::try_from(index).ok().filter(|device| *device < 100);
     device.ok_or_else(|| {
@@ -216,7 +216,7 @@ fn device_number(index: Option<i32>) -> Result<u8, ApiError> {
     })
 }
 
-fn card_number(index: i32) -> Result<NetworkCard, ApiError> {
+pub(super) fn card_number(index: i32) -> Result<NetworkCard, ApiError> {
     u8::try_from(index).map(NetworkCard).map_err(|_| {
         ApiError::invalid(format!(
             "Value ({index}) for parameter networkCardIndex is invalid."

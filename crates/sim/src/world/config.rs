@@ -7,6 +7,7 @@ use ipnet::Ipv4Net;
 use vpc_model::{InstanceType, SubnetId};
 
 use super::random::Random;
+use super::throttle::RateLimits;
 
 /// A range of durations from which a delay is drawn, both ends included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,14 +63,24 @@ pub struct WorldConfig {
     pub attach_status: Span,
     /// From the request to detach to the attachment's end; the link is there until then.
     pub detach: Span,
+    /// From a launch by request to the state `running`.
+    pub launch: Span,
+    /// From a request to terminate to the state `terminated`.
+    pub terminate: Span,
     /// From a change to IMDS's knowledge of it.
     pub imds_lag: Span,
     /// The most ENIs in the region (the quota of EC2 is 5000 unless raised).
     pub max_enis: usize,
+    /// The most VPCs that requests make (the quota of EC2 is 5 unless raised).
+    pub max_vpcs: usize,
+    /// The most subnets of a VPC that requests make (the quota of EC2 is 200 unless raised).
+    pub max_subnets: usize,
     /// The most IPv4 addresses (a prefix counts as one) on an ENI that no instance limits.
     pub max_addresses_unattached: u32,
     /// Where instances' public addresses are taken from.
     pub public_pool: Ipv4Net,
+    /// How often actions may be called; without limit if absent.
+    pub rate_limits: Option<RateLimits>,
 }
 
 impl Default for WorldConfig {
@@ -81,10 +92,15 @@ impl Default for WorldConfig {
             attach_link: Span::millis(700, 1_300),
             attach_status: Span::millis(100, 400),
             detach: Span::millis(800, 2_000),
+            launch: Span::millis(5_000, 10_000),
+            terminate: Span::millis(10_000, 20_000),
             imds_lag: Span::millis(100, 500),
             max_enis: 5_000,
+            max_vpcs: 5,
+            max_subnets: 200,
             max_addresses_unattached: 50,
             public_pool: Ipv4Net::new_assert(Ipv4Addr::new(203, 0, 113, 128), 25),
+            rate_limits: None,
         }
     }
 }
@@ -98,9 +114,18 @@ impl WorldConfig {
             attach_link: Span::ZERO,
             attach_status: Span::ZERO,
             detach: Span::ZERO,
+            launch: Span::ZERO,
+            terminate: Span::ZERO,
             imds_lag: Span::ZERO,
             ..Self::default()
         }
+    }
+
+    /// The names of the region's availability zones.
+    pub(super) fn zones(&self) -> impl Iterator<Item = String> {
+        ["a", "b", "c", "d"]
+            .map(|letter| format!("{}{letter}", self.region))
+            .into_iter()
     }
 
     /// The region's partition and the domain of its services.

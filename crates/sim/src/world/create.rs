@@ -79,7 +79,10 @@ impl World {
         })
     }
 
-    fn blueprint(&self, request: &CreateNetworkInterfaceRequest) -> Result<Blueprint, ApiError> {
+    pub(super) fn blueprint(
+        &self,
+        request: &CreateNetworkInterfaceRequest,
+    ) -> Result<Blueprint, ApiError> {
         let subnet = self.subnet_id(request.subnet_id.as_deref())?;
         let vpc = self.vpc(&self.subnet(&subnet)?.vpc)?;
         let mut security_groups =

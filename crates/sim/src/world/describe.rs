@@ -18,7 +18,7 @@ use super::types::architecture;
 use crate::error::ApiError;
 
 impl World {
-    /// Describes instances, each in a reservation of its own.
+    /// Describes instances, by the request that launched them.
     ///
     /// # Errors
     /// As EC2's: an id that does not exist, an unknown filter, a bad page size or token.
@@ -39,7 +39,7 @@ impl World {
             let named = ids.is_empty() || ids.contains(id);
             let facts = || self.instance_facts(id, instance);
             if named && chosen(&request.filters, &instance.tags, facts)? {
-                found.push((id.to_string(), self.reservation(id, instance)));
+                found.push((id.to_string(), (id, instance)));
             }
         }
         let paging = Paging {
@@ -49,8 +49,24 @@ impl World {
             sizes: (5, 1000),
         };
         let (page, next_token) = paging.cut(found)?;
+        let mut reservations: Vec<Reservation> = Vec::new();
+        for (id, instance) in page {
+            let described = self.describe_instance(id, instance);
+            let same = |r: &&mut Reservation| {
+                r.reservation_id.as_deref() == Some(instance.reservation.as_str())
+            };
+            match reservations.iter_mut().find(same) {
+                Some(reservation) => reservation.instances.item.push(described),
+                None => reservations.push(Reservation {
+                    reservation_id: Some(instance.reservation.clone()),
+                    owner_id: Some(self.config.account.clone()),
+                    instances: vec![described].into(),
+                    ..Default::default()
+                }),
+            }
+        }
         Ok(DescribeInstancesResponse {
-            reservations: page.into(),
+            reservations: reservations.into(),
             next_token,
             ..Default::default()
         })
@@ -82,8 +98,8 @@ impl World {
             .with("launch-time", [instance.launched_at.to_string()])
             .with("private-dns-name", private_name)
             .with("network-interface.network-interface-id", enis)
-            .with("instance-state-name", [state(instance).1])
-            .with("instance-state-code", [state(instance).0])
+            .with("instance-state-name", [instance.state(self.now).1])
+            .with("instance-state-code", [instance.state(self.now).0])
             .with("private-ip-address", primary.map(|eni| eni.primary))
             .with("ip-address", primary.and_then(|eni| eni.public))
     }
@@ -95,19 +111,12 @@ impl World {
         })
     }
 
-    fn reservation(&self, id: &InstanceId, instance: &Instance) -> Reservation {
-        Reservation {
-            reservation_id: Some(instance.reservation.clone()),
-            owner_id: Some(self.config.account.clone()),
-            instances: vec![self.describe_instance(id, instance)].into(),
-            ..Default::default()
-        }
-    }
-
-    fn describe_instance(&self, id: &InstanceId, instance: &Instance) -> WireInstance {
-        let (code, name) = state(instance);
+    pub(super) fn describe_instance(&self, id: &InstanceId, instance: &Instance) -> WireInstance {
+        let (code, name) = instance.state(self.now);
         let primary = self.primary_eni(id);
-        let terminated = instance.terminated_at.is_some();
+        let ended = instance.stops_at.is_some() || instance.terminated_at.is_some();
+        let order = &instance.order;
+        let options = &order.metadata_options;
         let mut enis: Vec<InstanceNetworkInterface> = self
             .enis
             .iter()
@@ -133,11 +142,13 @@ impl World {
                     .and_then(|eni| eni.public)
                     .map_or_else(String::new, |public| self.public_name(public)),
             ),
-            state_reason: terminated.then(|| StateReason {
+            state_reason: ended.then(|| StateReason {
                 code: Some("Client.UserInitiatedShutdown".to_owned()),
                 message: Some("Client.UserInitiatedShutdown: User initiated shutdown".to_owned()),
             }),
-            ami_launch_index: Some(0),
+            ami_launch_index: Some(order.index),
+            client_token: order.client_token.clone(),
+            key_name: order.key_name.clone(),
             instance_type: Some(instance.instance_type.to_string()),
             launch_time: Some(instance.launched_at.to_string()),
             placement: Some(Placement {
@@ -167,20 +178,17 @@ impl World {
             ena_support: Some(true),
             metadata_options: Some(InstanceMetadataOptions {
                 state: Some("applied".to_owned()),
-                http_tokens: Some("required".to_owned()),
-                http_put_response_hop_limit: Some(1),
-                http_endpoint: Some("enabled".to_owned()),
+                http_tokens: options.http_tokens.clone().or(text("required")),
+                http_put_response_hop_limit: options.http_put_response_hop_limit.or(Some(1)),
+                http_endpoint: options.http_endpoint.clone().or(text("enabled")),
             }),
             ..Default::default()
         }
     }
 }
 
-fn state(instance: &Instance) -> (i32, &'static str) {
-    match instance.terminated_at {
-        None => (16, "running"),
-        Some(_) => (48, "terminated"),
-    }
+fn text(value: &str) -> Option<String> {
+    Some(value.to_owned())
 }
 
 /// The shorter description of an ENI that an instance's has.

@@ -27,12 +27,24 @@ impl World {
                 "availabilityZone": subnet.availability_zone,
                 "availableAddresses": subnet.space.available(),
                 "occupiedByOthers": subnet.others,
+                "reservations": subnet.reservations.iter().map(|(id, reservation)| json!({
+                    "id": id,
+                    "cidr": reservation.range,
+                    "type": reservation.reserved_for.name(),
+                })).collect::<Vec<_>>(),
                 "tags": subnet.tags,
             })).collect::<Vec<_>>(),
             "securityGroups": self.groups.iter().map(|(id, group)| json!({
                 "id": id,
                 "vpc": group.vpc,
                 "name": group.name,
+                "rules": group.rules.iter().map(|(id, rule)| json!({
+                    "id": id,
+                    "egress": rule.term.egress,
+                    "protocol": rule.term.protocol,
+                    "ports": rule.term.ports,
+                    "peer": rule.term.peer.to_string(),
+                })).collect::<Vec<_>>(),
                 "tags": group.tags,
             })).collect::<Vec<_>>(),
             "instances": self.instances.iter().map(|(id, instance)| json!({
@@ -41,6 +53,7 @@ impl World {
                 "instanceType": instance.instance_type,
                 "subnet": instance.subnet,
                 "availabilityZone": instance.availability_zone,
+                "state": instance.state(self.now).1,
                 "launchedAt": instance.launched_at,
                 "terminatedAt": instance.terminated_at,
                 "tags": instance.tags,

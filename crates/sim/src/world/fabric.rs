@@ -16,7 +16,7 @@ pub struct FabricView {
     pub vpc_cidrs: Vec<Ipv4Net>,
     /// The subnets, by id.
     pub subnets: Vec<FabricSubnet>,
-    /// The instances, by id; terminated ones are left out.
+    /// The instances, by id; pending and terminated ones are left out.
     pub instances: Vec<FabricInstance>,
 }
 
@@ -92,7 +92,9 @@ impl World {
             instances: self
                 .instances
                 .iter()
-                .filter(|(_, instance)| instance.terminated_at.is_none())
+                .filter(|(_, instance)| {
+                    instance.terminated_at.is_none() && instance.running_from <= self.now
+                })
                 .map(|(id, instance)| FabricInstance {
                     id: id.clone(),
                     name: instance.name.clone(),

@@ -26,7 +26,7 @@ impl World {
     pub fn imds(&mut self, id: &InstanceId, path: &str, now: Timestamp) -> Option<String> {
         self.advance(now);
         let instance = self.instances.get(id)?;
-        if instance.terminated_at.is_some() {
+        if instance.terminated_at.is_some() || instance.running_from > self.now {
             return None;
         }
         let path = path.trim_matches('/');

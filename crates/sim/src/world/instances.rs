@@ -1,4 +1,4 @@
-//! Instances: launched and terminated by the builder, not by EC2 actions.
+//! Instances as whoever builds a world launches and terminates them: at once, without a request.
 
 use std::net::Ipv4Addr;
 
@@ -9,7 +9,7 @@ use super::World;
 use super::config::{PublicAddress, RunInstance, Secondary};
 use super::create::Blueprint;
 use super::metadata::Metadata;
-use super::state::{Attachment, Instance, Tags};
+use super::state::{Attachment, Instance, Order, Tags};
 use super::wanted::{Wanted, address_limit};
 use crate::error::ApiError;
 
@@ -66,7 +66,10 @@ impl World {
             reservation: format!("r-0{:016x}", self.random.next()),
             image: format!("ami-0{:016x}", self.random.next()),
             launched_at: self.now,
+            running_from: self.now,
+            stops_at: None,
             terminated_at: None,
+            order: Order::default(),
             tags: Tags::from([("Name".to_owned(), spec.name.clone())]),
             name: spec.name,
             metadata: Metadata::default(),
@@ -107,7 +110,10 @@ impl World {
         Ok(())
     }
 
-    fn public_address(&self, wanted: PublicAddress) -> Result<Option<Ipv4Addr>, ApiError> {
+    pub(super) fn public_address(
+        &self,
+        wanted: PublicAddress,
+    ) -> Result<Option<Ipv4Addr>, ApiError> {
         let used = |address: &Ipv4Addr| self.enis.values().any(|e| e.public == Some(*address));
         match wanted {
             PublicAddress::None => Ok(None),
@@ -135,6 +141,11 @@ impl World {
     pub fn terminate_instance(&mut self, id: &InstanceId, now: Timestamp) -> Result<(), ApiError> {
         self.advance(now);
         self.instance(id)?;
+        self.end_instance(id);
+        Ok(())
+    }
+
+    pub(super) fn end_instance(&mut self, id: &InstanceId) {
         let mut deleted = Vec::new();
         for (eni, state) in &mut self.enis {
             let here = |a: &mut Attachment| &a.instance == id;
@@ -154,7 +165,6 @@ impl World {
             instance.metadata.clear();
         }
         self.changed();
-        Ok(())
     }
 
     /// The running instance whose primary ENI has this primary address.

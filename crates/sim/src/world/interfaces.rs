@@ -212,6 +212,14 @@ impl World {
         format!("ec2-{a}-{b}-{c}-{d}.{region}.compute.amazonaws.com")
     }
 
+    /// A resource's name in ARN form.
+    pub(super) fn arn(&self, kind: &str, id: &str) -> String {
+        let config = &self.config;
+        let (partition, _) = config.partition();
+        let (region, account) = (&config.region, &config.account);
+        format!("arn:{partition}:ec2:{region}:{account}:{kind}/{id}")
+    }
+
     /// The id of an availability zone, the same in every account: `us-west-2a` is `usw2-az1`.
     pub(super) fn zone_id(&self, zone: &str) -> String {
         let parts: Vec<&str> = self.config.region.split('-').collect();

@@ -66,6 +66,20 @@ impl World {
         Ok(id)
     }
 
+    pub(super) fn vpc_id(&self, text: Option<&str>) -> Result<VpcId, ApiError> {
+        let text = required(text, "vpcId")?;
+        let id = parse_id(text, "InvalidVpcID", "vpc")?;
+        self.vpc(&id)?;
+        Ok(id)
+    }
+
+    pub(super) fn group_id(&self, text: Option<&str>) -> Result<SecurityGroupId, ApiError> {
+        let text = required(text, "groupId")?;
+        let id = parse_id(text, "InvalidGroupId", "sg")?;
+        self.group(&id)?;
+        Ok(id)
+    }
+
     pub(super) fn vpc(&self, id: &VpcId) -> Result<&Vpc, ApiError> {
         let found = self.vpcs.get(id);
         found.ok_or_else(|| not_found("InvalidVpcID", "vpc ID", id.as_str()))
@@ -83,6 +97,14 @@ impl World {
 
     pub(super) fn group(&self, id: &SecurityGroupId) -> Result<&SecurityGroup, ApiError> {
         let found = self.groups.get(id);
+        found.ok_or_else(|| not_found("InvalidGroup", "security group", id.as_str()))
+    }
+
+    pub(super) fn group_mut(
+        &mut self,
+        id: &SecurityGroupId,
+    ) -> Result<&mut SecurityGroup, ApiError> {
+        let found = self.groups.get_mut(id);
         found.ok_or_else(|| not_found("InvalidGroup", "security group", id.as_str()))
     }
 
@@ -125,8 +147,7 @@ impl World {
         for text in texts {
             let id: SecurityGroupId = parse_id(text, "InvalidGroupId", "sg")?;
             if &self.group(&id)?.vpc != vpc {
-                let message = "You have specified two resources that belong to different networks.";
-                return Err(ApiError::client("InvalidGroup.NotFound", message));
+                return Err(different_networks());
             }
             if !ids.contains(&id) {
                 ids.push(id);
@@ -134,6 +155,12 @@ impl World {
         }
         Ok(ids)
     }
+}
+
+/// Security groups of another VPC.
+pub(super) fn different_networks() -> ApiError {
+    let message = "You have specified two resources that belong to different networks.";
+    ApiError::client("InvalidGroup.NotFound", message)
 }
 
 pub(super) fn eni_not_found(id: &str) -> ApiError {

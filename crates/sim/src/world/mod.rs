@@ -12,9 +12,12 @@ mod describe;
 mod dump;
 mod fabric;
 mod filter;
+mod groups;
 mod imds;
 mod instances;
 mod interfaces;
+mod launch;
+mod launch_order;
 mod lookup;
 mod metadata;
 mod modify;
@@ -22,11 +25,18 @@ mod network;
 mod occupy;
 mod page;
 mod random;
+mod reservations;
+mod rule_changes;
+mod rules;
 mod space;
 mod state;
+mod subnet_changes;
 mod subnets;
 mod tags;
+mod terminate;
+mod throttle;
 mod types;
+mod vpcs;
 mod wanted;
 
 use std::collections::BTreeMap;
@@ -37,8 +47,9 @@ pub use config::{PublicAddress, RunInstance, Secondary, Span, WorldConfig};
 pub use fabric::{FabricEni, FabricInstance, FabricSubnet, FabricView};
 pub use occupy::Occupation;
 pub(crate) use random::Random;
+pub use throttle::{ActionLimits, Bucket, Demand, RateLimits};
 
-use state::{Creation, Eni, Instance, SecurityGroup, Subnet, Vpc};
+use state::{Creation, Eni, Instance, Launch, SecurityGroup, Subnet, Vpc};
 
 /// One region of one account.
 #[derive(Debug, Clone)]
@@ -53,6 +64,8 @@ pub struct World {
     instances: BTreeMap<InstanceId, Instance>,
     enis: BTreeMap<EniId, Eni>,
     creations: BTreeMap<String, Creation>,
+    launches: BTreeMap<String, Launch>,
+    levels: throttle::Levels,
 }
 
 impl World {
@@ -70,6 +83,8 @@ impl World {
             instances: BTreeMap::new(),
             enis: BTreeMap::new(),
             creations: BTreeMap::new(),
+            launches: BTreeMap::new(),
+            levels: throttle::Levels::default(),
         }
     }
 
@@ -96,10 +111,12 @@ impl World {
             .values()
             .filter_map(|eni| eni.attachment.as_ref())
             .any(|attachment| attachment.moments().any(passed));
-        if moved {
+        let begun = |instance: &Instance| instance.moments().any(passed);
+        if moved || self.instances.values().any(begun) {
             self.revision += 1;
         }
         self.end_attachments();
+        self.end_instances();
         for instance in self.instances.values_mut() {
             if instance.metadata.advance(self.now) {
                 self.revision += 1;
@@ -116,11 +133,16 @@ impl World {
             .filter_map(|eni| eni.attachment.as_ref())
             .flat_map(state::Attachment::moments)
             .filter(|at| *at > self.now);
+        let instances = self
+            .instances
+            .values()
+            .flat_map(Instance::moments)
+            .filter(|at| *at > self.now);
         let metadata = self
             .instances
             .values()
             .filter_map(|instance| instance.metadata.next_event());
-        attachments.chain(metadata).min()
+        attachments.chain(instances).chain(metadata).min()
     }
 
     fn changed(&mut self) {

@@ -1,9 +1,13 @@
-//! VPCs, subnets and security groups. These are the builder's, not EC2 actions.
+//! VPCs, subnets and security groups as whoever builds a world makes them: without a request, and
+//! without the quotas that a request meets.
+
+use std::collections::BTreeMap;
 
 use ipnet::Ipv4Net;
 use vpc_model::{SecurityGroupId, SubnetId, VpcId};
 
 use super::World;
+use super::rules;
 use super::space::Space;
 use super::state::{SecurityGroup, Subnet, Tags, Vpc};
 use crate::error::ApiError;
@@ -12,7 +16,7 @@ impl World {
     /// Makes a VPC with its default security group.
     pub fn create_vpc(&mut self, cidr: Ipv4Net) -> VpcId {
         let id: VpcId = self.random.id("vpc-");
-        let default_group = self.add_group(&id, "default");
+        let default_group = self.add_group(&id, "default", "default VPC security group");
         let vpc = Vpc {
             cidr: cidr.trunc(),
             default_group,
@@ -53,6 +57,7 @@ impl World {
             space: Space::new(cidr),
             availability_zone: availability_zone.to_owned(),
             others: Vec::new(),
+            reservations: BTreeMap::new(),
             tags: Tags::new(),
         };
         self.subnets.insert(id.clone(), subnet);
@@ -60,7 +65,8 @@ impl World {
         Ok(id)
     }
 
-    /// Makes a security group. It has no rules: the world does not filter traffic.
+    /// Makes a security group. As in EC2, anything may go out and nothing come in. (The world itself
+    /// does not filter traffic.)
     ///
     /// # Errors
     /// `InvalidVpcID.NotFound`; `InvalidGroup.Duplicate` if the VPC has one of this name.
@@ -76,14 +82,16 @@ impl World {
             return Err(ApiError::client("InvalidGroup.Duplicate", message));
         }
         self.changed();
-        Ok(self.add_group(vpc, name))
+        Ok(self.add_group(vpc, name, name))
     }
 
-    fn add_group(&mut self, vpc: &VpcId, name: &str) -> SecurityGroupId {
+    fn add_group(&mut self, vpc: &VpcId, name: &str, description: &str) -> SecurityGroupId {
         let id: SecurityGroupId = self.random.id("sg-");
         let group = SecurityGroup {
             vpc: vpc.clone(),
             name: name.to_owned(),
+            description: description.to_owned(),
+            rules: rules::at_first(&id, name == "default"),
             tags: Tags::new(),
         };
         self.groups.insert(id.clone(), group);

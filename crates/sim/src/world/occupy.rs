@@ -13,7 +13,7 @@ use crate::error::ApiError;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "kind")]
 pub enum Occupation {
-    /// The lowest ones, until so many are left.
+    /// The lowest ones that are not reserved, until so many of those are left.
     AllBut {
         /// How many are left.
         left: usize,
@@ -35,7 +35,7 @@ impl World {
         let subnet = self.subnet_mut(subnet)?;
         let taken = match occupation {
             Occupation::AllBut { left } => {
-                let count = subnet.space.available().saturating_sub(left);
+                let count = subnet.space.choosable().saturating_sub(left);
                 subnet.space.take(count).unwrap_or_default()
             }
             Occupation::OneOfEachBlock => subnet.space.break_blocks(),

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
-use vpc_aws::ec2::wire::{ConnectionTracking, CreateNetworkInterfaceRequest};
+use vpc_aws::ec2::wire::{
+    ConnectionTracking, CreateNetworkInterfaceRequest, InstanceMetadataOptionsRequest,
+    RunInstancesRequest,
+};
 use vpc_model::instance_types::InstanceLimits;
 use vpc_model::{
     AttachmentId, DeviceIndex, EniId, InstanceId, InstanceType, Ipv4Prefix, MacAddress,
@@ -12,7 +15,8 @@ use vpc_model::{
 };
 
 use super::metadata::Metadata;
-use super::space::Space;
+use super::rules::Rule;
+use super::space::{ReservedFor, Space};
 
 pub(crate) type Tags = BTreeMap<String, String>;
 
@@ -30,6 +34,17 @@ pub(crate) struct Subnet {
     pub(crate) availability_zone: String,
     /// Addresses of the space that somebody else has.
     pub(crate) others: Vec<Ipv4Addr>,
+    /// The customer's reservations, by id.
+    pub(crate) reservations: BTreeMap<String, Reservation>,
+    pub(crate) tags: Tags,
+}
+
+/// A range of a subnet that the customer reserved.
+#[derive(Debug, Clone)]
+pub(crate) struct Reservation {
+    pub(crate) range: Ipv4Net,
+    pub(crate) reserved_for: ReservedFor,
+    pub(crate) description: Option<String>,
     pub(crate) tags: Tags,
 }
 
@@ -37,6 +52,9 @@ pub(crate) struct Subnet {
 pub(crate) struct SecurityGroup {
     pub(crate) vpc: VpcId,
     pub(crate) name: String,
+    pub(crate) description: String,
+    /// The rules, by id.
+    pub(crate) rules: BTreeMap<String, Rule>,
     pub(crate) tags: Tags,
 }
 
@@ -51,9 +69,48 @@ pub(crate) struct Instance {
     pub(crate) reservation: String,
     pub(crate) image: String,
     pub(crate) launched_at: Timestamp,
+    /// When it begins to run; its links are there from then on.
+    pub(crate) running_from: Timestamp,
+    /// When a termination that was asked for is done.
+    pub(crate) stops_at: Option<Timestamp>,
     pub(crate) terminated_at: Option<Timestamp>,
+    pub(crate) order: Order,
     pub(crate) tags: Tags,
     pub(crate) metadata: Metadata,
+}
+
+/// What a launch request says that only answers repeat.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Order {
+    pub(crate) client_token: Option<String>,
+    /// The position among the instances of the request.
+    pub(crate) index: i32,
+    pub(crate) key_name: Option<String>,
+    /// Whether it cannot be terminated by request.
+    pub(crate) protected: bool,
+    pub(crate) metadata_options: InstanceMetadataOptionsRequest,
+}
+
+impl Instance {
+    /// EC2's number and name of the state it is in.
+    pub(crate) fn state(&self, now: Timestamp) -> (i32, &'static str) {
+        if self.terminated_at.is_some() {
+            (48, "terminated")
+        } else if self.stops_at.is_some() {
+            (32, "shutting-down")
+        } else if self.running_from > now {
+            (0, "pending")
+        } else {
+            (16, "running")
+        }
+    }
+
+    /// The moments at which it changes by itself.
+    pub(crate) fn moments(&self) -> impl Iterator<Item = Timestamp> {
+        [Some(self.running_from), self.stops_at]
+            .into_iter()
+            .flatten()
+    }
 }
 
 /// An attachment. Its status follows from the moments in it and the present one.
@@ -132,6 +189,13 @@ impl Eni {
             "available"
         }
     }
+}
+
+/// A launch that a client token names: repetitions get the same instances.
+#[derive(Debug, Clone)]
+pub(crate) struct Launch {
+    pub(crate) request: RunInstancesRequest,
+    pub(crate) instances: Vec<InstanceId>,
 }
 
 /// A creation that a client token names: repetitions get the same ENI.

@@ -70,16 +70,11 @@ impl World {
             .with("available-ip-address-count", [subnet.space.available()])
     }
 
-    fn describe_subnet(&self, id: &SubnetId, subnet: &Subnet) -> WireSubnet {
+    pub(super) fn describe_subnet(&self, id: &SubnetId, subnet: &Subnet) -> WireSubnet {
         let config = &self.config;
         WireSubnet {
             subnet_id: Some(id.to_string()),
-            subnet_arn: Some(format!(
-                "arn:{}:ec2:{}:{}:subnet/{id}",
-                config.partition().0,
-                config.region,
-                config.account
-            )),
+            subnet_arn: Some(self.arn("subnet", id.as_str())),
             state: Some("available".to_owned()),
             vpc_id: Some(subnet.vpc.to_string()),
             owner_id: Some(config.account.clone()),

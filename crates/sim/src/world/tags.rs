@@ -1,6 +1,11 @@
 //! Tags: EC2's rules about keys and numbers, and `CreateTags`.
 
-use vpc_aws::ec2::wire::{CreateTagsRequest, CreateTagsResponse, Set, Tag, TagSpecification};
+use std::collections::BTreeMap;
+
+use vpc_aws::ec2::wire::{
+    CreateTagsRequest, CreateTagsResponse, DeleteTagsRequest, DeleteTagsResponse, Set, Tag,
+    TagSpecification,
+};
 use vpc_model::Timestamp;
 
 use super::World;
@@ -17,11 +22,7 @@ pub(super) fn merged(present: &Tags, new: &[Tag]) -> Result<Tags, ApiError> {
     let mut all = present.clone();
     for tag in new {
         let key = required(tag.key.as_deref(), "Tag.Key")?;
-        if key.starts_with("aws:") {
-            return Err(ApiError::invalid(format!(
-                "Tag keys starting with 'aws:' are reserved for internal use: '{key}'"
-            )));
-        }
+        refuse_reserved(key)?;
         let value = tag.value.clone().unwrap_or_default();
         if key.chars().count() > 127 || value.chars().count() > 256 {
             let message = format!("Tag '{key}' exceeds 127 characters of key or 256 of value");
@@ -34,6 +35,15 @@ pub(super) fn merged(present: &Tags, new: &[Tag]) -> Result<Tags, ApiError> {
         return Err(ApiError::client("TagLimitExceeded", message));
     }
     Ok(all)
+}
+
+fn refuse_reserved(key: &str) -> Result<(), ApiError> {
+    if key.starts_with("aws:") {
+        return Err(ApiError::invalid(format!(
+            "Tag keys starting with 'aws:' are reserved for internal use: '{key}'"
+        )));
+    }
+    Ok(())
 }
 
 /// The tags for a new resource of a kind.
@@ -50,6 +60,26 @@ pub(super) fn specified(specs: &[TagSpecification], kind: &str) -> Result<Tags, 
             )));
         }
         tags = merged(&tags, &spec.tags)?;
+    }
+    Ok(tags)
+}
+
+/// The tags of a request for new resources of several kinds, by kind.
+pub(super) fn specified_by_kind(
+    specs: &[TagSpecification],
+    kinds: &[&str],
+) -> Result<BTreeMap<String, Tags>, ApiError> {
+    let mut tags = BTreeMap::new();
+    for spec in specs {
+        let kind = spec.resource_type.as_deref().unwrap_or_default();
+        let kind = if kinds.contains(&kind) {
+            kind
+        } else {
+            "instance"
+        };
+        let of_kind: &mut Tags = tags.entry(kind.to_owned()).or_default();
+        let added = specified(std::slice::from_ref(spec), kind)?;
+        of_kind.extend(added);
     }
     Ok(tags)
 }
@@ -89,6 +119,43 @@ impl World {
         }
         self.changed();
         Ok(CreateTagsResponse {
+            r#return: Some(true),
+            ..Default::default()
+        })
+    }
+
+    /// Takes tags from resources, all or none of them: those with the given keys and, where the
+    /// request has one, value; without any key, all tags.
+    ///
+    /// # Errors
+    /// As EC2's: a resource that does not exist, a reserved key.
+    pub fn delete_tags(
+        &mut self,
+        request: &DeleteTagsRequest,
+        now: Timestamp,
+    ) -> Result<DeleteTagsResponse, ApiError> {
+        self.advance(now);
+        refuse_dry_run(request.dry_run)?;
+        if request.resources.is_empty() {
+            return Err(ApiError::missing("resourceIdSet"));
+        }
+        for tag in &request.tags {
+            refuse_reserved(required(tag.key.as_deref(), "Tag.Key")?)?;
+        }
+        for id in &request.resources {
+            self.tags_of(id)?;
+        }
+        let doomed = |key: &String, value: &String| {
+            let names = |tag: &Tag| {
+                tag.key.as_ref() == Some(key) && tag.value.as_ref().is_none_or(|v| v == value)
+            };
+            request.tags.is_empty() || request.tags.iter().any(names)
+        };
+        for id in &request.resources {
+            self.tags_of(id)?.retain(|key, value| !doomed(key, value));
+        }
+        self.changed();
+        Ok(DeleteTagsResponse {
             r#return: Some(true),
             ..Default::default()
         })
@@ -134,6 +201,16 @@ impl World {
                     self.groups.get_mut(&id).map(|g| &mut g.tags),
                     "InvalidGroup",
                 )
+            }
+            "scr" => {
+                let mut subnets = self.subnets.values_mut();
+                let found = subnets.find_map(|subnet| subnet.reservations.get_mut(id));
+                (found.map(|r| &mut r.tags), "InvalidSubnetCidrReservationID")
+            }
+            "sgr" => {
+                let mut groups = self.groups.values_mut();
+                let found = groups.find_map(|group| group.rules.get_mut(id));
+                (found.map(|r| &mut r.tags), "InvalidSecurityGroupRuleId")
             }
             _ => {
                 let message = format!("The ID '{id}' is not valid");

@@ -1,0 +1,188 @@
+//! VPCs: `CreateVpc`, `DescribeVpcs`, `DeleteVpc`.
+
+use ipnet::Ipv4Net;
+use vpc_aws::ec2::wire::{
+    CreateVpcRequest, CreateVpcResponse, DeleteVpcRequest, DeleteVpcResponse, DescribeVpcsRequest,
+    DescribeVpcsResponse, Vpc as WireVpc, VpcCidrBlockAssociation, VpcCidrBlockState,
+};
+use vpc_model::{Timestamp, VpcId};
+
+use super::World;
+use super::filter::{Facts, chosen};
+use super::lookup::required;
+use super::modify::refuse_dry_run;
+use super::page::Paging;
+use super::state::Vpc;
+use super::tags::{specified, to_wire};
+use crate::error::ApiError;
+
+impl World {
+    /// Makes a VPC with its default security group.
+    ///
+    /// # Errors
+    /// As EC2's: no network or one that cannot be read, of another size than /16 to /28
+    /// (`InvalidVpc.Range`), too many VPCs (`VpcLimitExceeded`). IPv6 is not supported
+    /// (`UnsupportedOperation`).
+    pub fn create_vpc_action(
+        &mut self,
+        request: &CreateVpcRequest,
+        now: Timestamp,
+    ) -> Result<CreateVpcResponse, ApiError> {
+        self.advance(now);
+        refuse_dry_run(request.dry_run)?;
+        let cidr = cidr(request.cidr_block.as_deref(), "cidrBlock")?;
+        if !(16..=28).contains(&cidr.prefix_len()) {
+            let message = format!("The CIDR '{cidr}' is invalid.");
+            return Err(ApiError::client("InvalidVpc.Range", message));
+        }
+        let tenancy = request.instance_tenancy.as_deref().unwrap_or("default");
+        if tenancy != "default" {
+            return Err(ApiError::invalid(format!(
+                "Value ({tenancy}) for parameter instanceTenancy is invalid. Here it must be \
+                 default."
+            )));
+        }
+        if request.amazon_provided_ipv6_cidr_block == Some(true) {
+            return Err(no_ipv6());
+        }
+        let tags = specified(&request.tag_specifications, "vpc")?;
+        if self.vpcs.len() >= self.config.max_vpcs {
+            return Err(ApiError::client(
+                "VpcLimitExceeded",
+                "The maximum number of VPCs has been reached.",
+            ));
+        }
+        let id = self.create_vpc(cidr);
+        if let Some(vpc) = self.vpcs.get_mut(&id) {
+            vpc.tags = tags;
+        }
+        Ok(CreateVpcResponse {
+            vpc: Some(self.describe_vpc(&id, self.vpc(&id)?)),
+            ..Default::default()
+        })
+    }
+
+    /// Describes VPCs.
+    ///
+    /// # Errors
+    /// As EC2's: an id that does not exist, an unknown filter, a bad page size or token.
+    pub fn describe_vpcs(
+        &mut self,
+        request: &DescribeVpcsRequest,
+        now: Timestamp,
+    ) -> Result<DescribeVpcsResponse, ApiError> {
+        self.advance(now);
+        refuse_dry_run(request.dry_run)?;
+        let ids: Vec<VpcId> = request
+            .vpc_ids
+            .iter()
+            .map(|id| self.vpc_id(Some(id)))
+            .collect::<Result<_, _>>()?;
+        let mut found = Vec::new();
+        for (id, vpc) in &self.vpcs {
+            let named = ids.is_empty() || ids.contains(id);
+            let facts = || self.vpc_facts(id, vpc);
+            if named && chosen(&request.filters, &vpc.tags, facts)? {
+                found.push((id.to_string(), self.describe_vpc(id, vpc)));
+            }
+        }
+        let paging = Paging {
+            max_results: request.max_results,
+            next_token: request.next_token.as_deref(),
+            by_id: !ids.is_empty(),
+            sizes: (5, 1000),
+        };
+        let (page, next_token) = paging.cut(found)?;
+        Ok(DescribeVpcsResponse {
+            vpcs: page.into(),
+            next_token,
+            ..Default::default()
+        })
+    }
+
+    fn vpc_facts(&self, id: &VpcId, vpc: &Vpc) -> Facts {
+        Facts::default()
+            .with("vpc-id", [id])
+            .with("cidr", [vpc.cidr])
+            .with("cidr-block-association.cidr-block", [vpc.cidr])
+            .with("cidr-block-association.association-id", [association(id)])
+            .with("cidr-block-association.state", ["associated"])
+            .with("dhcp-options-id", ["default"])
+            .with("is-default", [false])
+            .with("owner-id", [&self.config.account])
+            .with("state", ["available"])
+    }
+
+    fn describe_vpc(&self, id: &VpcId, vpc: &Vpc) -> WireVpc {
+        let association = VpcCidrBlockAssociation {
+            association_id: Some(association(id)),
+            cidr_block: Some(vpc.cidr.to_string()),
+            cidr_block_state: Some(VpcCidrBlockState {
+                state: Some("associated".to_owned()),
+                status_message: None,
+            }),
+        };
+        WireVpc {
+            vpc_id: Some(id.to_string()),
+            state: Some("available".to_owned()),
+            owner_id: Some(self.config.account.clone()),
+            cidr_block: Some(vpc.cidr.to_string()),
+            cidr_block_associations: vec![association].into(),
+            dhcp_options_id: Some("default".to_owned()),
+            instance_tenancy: Some("default".to_owned()),
+            is_default: Some(false),
+            tags: to_wire(&vpc.tags),
+        }
+    }
+
+    /// Deletes a VPC with its default security group.
+    ///
+    /// # Errors
+    /// As EC2's: an unknown VPC; `DependencyViolation` while a subnet or another security group is
+    /// in it.
+    pub fn delete_vpc(
+        &mut self,
+        request: &DeleteVpcRequest,
+        now: Timestamp,
+    ) -> Result<DeleteVpcResponse, ApiError> {
+        self.advance(now);
+        refuse_dry_run(request.dry_run)?;
+        let id = self.vpc_id(request.vpc_id.as_deref())?;
+        let default_group = self.vpc(&id)?.default_group.clone();
+        let mut groups = self.groups.iter();
+        let other_group = groups.any(|(group, g)| g.vpc == id && group != &default_group);
+        if other_group || self.subnets.values().any(|subnet| subnet.vpc == id) {
+            let message = format!("The vpc '{id}' has dependencies and cannot be deleted.");
+            return Err(ApiError::client("DependencyViolation", message));
+        }
+        self.groups.remove(&default_group);
+        self.vpcs.remove(&id);
+        self.changed();
+        Ok(DeleteVpcResponse {
+            r#return: Some(true),
+            ..Default::default()
+        })
+    }
+}
+
+/// The id of the association of a VPC's network, which follows from the VPC's.
+fn association(id: &VpcId) -> String {
+    format!("vpc-cidr-assoc-{}", id.as_str().trim_start_matches("vpc-"))
+}
+
+/// A network of a request, in its canonical form.
+pub(super) fn cidr(text: Option<&str>, parameter: &str) -> Result<Ipv4Net, ApiError> {
+    let text = required(text, parameter)?;
+    let net: Result<Ipv4Net, _> = text.parse();
+    net.map(|net| net.trunc()).map_err(|_| {
+        ApiError::invalid(format!(
+            "Value ({text}) for parameter {parameter} is invalid. This is not a valid CIDR block."
+        ))
+    })
+}
+
+/// What the world does not have.
+pub(super) fn no_ipv6() -> ApiError {
+    let message = "IPv6 networks are not supported here";
+    ApiError::client("UnsupportedOperation", message)
+}
