@@ -111,6 +111,9 @@ pub enum Error {
     /// ipamd could not be asked.
     #[error("ipamd gives no address now; is the aws-node pod on this node running and ready?")]
     Ipamd(#[source] CallError),
+    /// ipamd has no free address; what it says names the cause and when it tries again.
+    #[error("the node has no free address for the pod now; the runtime will ask again")]
+    Exhausted(#[source] CallError),
     /// ipamd refused in a way that trying again does not mend.
     #[error("ipamd refused the request; do plugin and aws-node image belong to the same release?")]
     IpamdRefused(#[source] CallError),
@@ -175,8 +178,11 @@ impl Error {
             | CallError::Transport { .. }
             | CallError::Runtime(_) => false,
         };
+        let code = error.status().map(|status| status.code);
         if lasting {
             Self::IpamdRefused(error)
+        } else if code == Some(Code::ResourceExhausted) {
+            Self::Exhausted(error)
         } else {
             Self::Ipamd(error)
         }
@@ -195,7 +201,7 @@ impl Error {
             Self::MissingField { .. } | Self::InvalidField { .. } | Self::PrevResult(_) => 7,
             // Not in the specification's table; what its library uses for this.
             Self::OwnNamespace { .. } => 8,
-            Self::Ipamd(_) | Self::NoAddress => 11,
+            Self::Ipamd(_) | Self::Exhausted(_) | Self::NoAddress => 11,
             Self::NotReady(_) | Self::NotAvailable(_) => 50,
             Self::Reply(_) => 100,
             Self::IpamdRefused(_) => 101,

@@ -334,7 +334,8 @@ async fn learn_node(settings: &Settings, start: &Start) -> Result<LearnedState, 
 
     say(Notice::Stage(Stage::Enis));
     let ec2 = Arc::new(ec2_client(settings, &identity).await?);
-    if start.past.unfinished {
+    // Metadata that lags behind EC2 may lack an ENI that a daemon before this one made.
+    if start.past.unfinished || !metadata.shows_all(&start.past.in_use) {
         metadata = learn::metadata_with_attached(&*ec2, &imds, metadata).await;
     }
     let (primary, subnet_cidr) = metadata.primary()?;

@@ -11,8 +11,8 @@
 //!
 //! An executed plan leaves nothing to plan: something is given back only if what is left would not
 //! be asked for again. A plan therefore never undoes another. (Where EC2 refuses, the next plan
-//! asks elsewhere, or for less; and where single addresses go to make room for a prefix, it asks
-//! for the prefix.)
+//! asks elsewhere, or for less. Where single addresses go to make room for a prefix, it asks for
+//! the prefix; and where they took the place of prefixes, they go once prefixes have come.)
 
 mod balance;
 mod grow;

@@ -7,6 +7,7 @@ mod any_news;
 mod executor;
 mod histories;
 mod history;
+mod placement;
 mod prefixes;
 mod properties;
 mod reconcile;

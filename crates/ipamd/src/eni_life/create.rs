@@ -55,6 +55,16 @@ pub enum Stage {
     Wire,
 }
 
+impl Stage {
+    /// Whether the ENI was attached by then.
+    fn is_attached(self) -> bool {
+        match self {
+            Self::Create | Self::Attach => false,
+            Self::DeleteOnTermination | Self::Link | Self::Wire => true,
+        }
+    }
+}
+
 impl fmt::Display for Stage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -138,12 +148,11 @@ pub async fn create<E: Ec2>(cloud: &Cloud<E>, new: &NewEni) -> Result<ReadyEni, 
             },
         }),
         Err((stage, source)) => {
-            let leftover = take_away(
-                cloud,
-                &created.id,
-                RouteTableId::for_eni(new.card, new.device),
-            )
-            .await;
+            // Before it is attached its place, and the place's route table, may be another's.
+            let table = stage
+                .is_attached()
+                .then(|| RouteTableId::for_eni(new.card, new.device));
+            let leftover = take_away(cloud, &created.id, table).await;
             Err(CreateError {
                 stage,
                 leftover,
@@ -226,7 +235,11 @@ async fn attached_here<E: Ec2>(cloud: &Cloud<E>, eni: &EniId) -> Option<vpc_mode
 }
 
 /// Gives the ENI back; returns its id if that failed too.
-async fn take_away<E: Ec2>(cloud: &Cloud<E>, eni: &EniId, table: RouteTableId) -> Option<EniId> {
+async fn take_away<E: Ec2>(
+    cloud: &Cloud<E>,
+    eni: &EniId,
+    table: Option<RouteTableId>,
+) -> Option<EniId> {
     let error = match give_back(cloud, eni, table).await {
         // A description that lags may not have known the ENI yet; the delete call does.
         Ok(GivenBack::Deleted) => delete(cloud, eni).await.err()?,

@@ -38,15 +38,16 @@ pub enum GivenBack {
     Leftover(vpc_aws::Error),
 }
 
-/// Detaches and deletes an ENI that no pod uses, and removes its ip rules. An ENI that EC2 no
-/// longer knows counts as deleted. The kernel drops the link's routes with the link.
+/// Detaches and deletes an ENI that no pod uses, and removes its ip rules and its route `table`;
+/// without one, nothing of the kernel's is its. An ENI that EC2 no longer knows counts as deleted.
+/// The kernel drops the link's routes with the link.
 ///
 /// # Errors
 /// EC2 refused before anything had changed. Rules of an ENI that stays are left alone.
 pub async fn give_back<E: Ec2>(
     cloud: &Cloud<E>,
     eni: &EniId,
-    table: RouteTableId,
+    table: Option<RouteTableId>,
 ) -> Result<GivenBack, GiveBackError> {
     let found = describe(cloud, eni)
         .await
@@ -75,7 +76,7 @@ pub async fn give_back<E: Ec2>(
             }
         }
     }
-    if let Some(address) = found.primary_address
+    if let Some((address, table)) = found.primary_address.zip(table)
         && let Err(errors) = blocking(move || vpc_datapath::eni::remove(address, table)).await
     {
         // A rule that stays names an address nobody has.

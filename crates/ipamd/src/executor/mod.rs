@@ -165,9 +165,7 @@ async fn create<E: Ec2>(cloud: &Cloud<E>, creation: CreationId, new: NewEni) -> 
 }
 
 async fn give_back<E: Ec2>(cloud: &Cloud<E>, eni: EniId, place: Option<Place>) -> Event {
-    let table = place.map_or(RouteTableId::MAIN, |place| {
-        RouteTableId::for_eni(place.card, place.device)
-    });
+    let table = place.map(|place| RouteTableId::for_eni(place.card, place.device));
     match eni_life::give_back(cloud, &eni, table).await {
         Ok(GivenBack::Deleted) => Event::Returned { eni },
         Ok(GivenBack::Leftover(error)) => {

@@ -262,14 +262,13 @@ fn unsettled(shown: &ImdsEni, why: &str) -> Sorted {
 }
 
 fn is_in_use(shown: &ImdsEni, in_use: &BTreeSet<Ipv4Addr>) -> bool {
-    let prefixes = shown.prefixes.iter();
-    shown
-        .addresses
-        .iter()
-        .any(|address| in_use.contains(address))
-        || prefixes
-            .flat_map(|prefix| prefix.addresses())
-            .any(|address| in_use.contains(&address))
+    in_use.iter().any(|address| has(shown, *address))
+}
+
+/// Whether an address is an ENI's, by itself or in a prefix.
+pub(super) fn has(shown: &ImdsEni, address: Ipv4Addr) -> bool {
+    let mut prefixes = shown.prefixes.iter();
+    shown.addresses.contains(&address) || prefixes.any(|prefix| prefix.contains(address))
 }
 
 /// What an ENI holds for pods.

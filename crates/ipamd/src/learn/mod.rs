@@ -6,8 +6,9 @@ mod leftovers;
 mod subnets;
 mod wiring;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use ipnet::Ipv4Net;
@@ -108,6 +109,13 @@ impl Metadata {
             .subnet_cidr
             .ok_or_else(|| LearnError::NoIpv4(primary.id.clone()))?;
         Ok((primary, subnet))
+    }
+
+    /// Whether each of the addresses is on an ENI that metadata shows.
+    #[must_use]
+    pub fn shows_all(&self, addresses: &BTreeSet<Ipv4Addr>) -> bool {
+        let shows = |address: &Ipv4Addr| self.enis.iter().any(|eni| attached::has(eni, *address));
+        addresses.iter().all(shows)
     }
 }
 

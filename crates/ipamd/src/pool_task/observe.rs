@@ -75,12 +75,16 @@ impl<E: Ec2> PoolTask<E> {
 
     /// An attached ENI, wired where that is ours to do, comes to the pool.
     pub(super) fn take_in(&mut self, eni: NewEni) {
-        tracing::info!(
-            eni = %eni.id, device = eni.device.0, kind = ?eni.kind,
-            addresses = eni.slots.addresses.len(), prefixes = eni.slots.prefixes.len(),
-            excluded = eni.exclusion.as_ref().map(ToString::to_string),
-            "ENI is in the pool"
-        );
+        if let Some(why) = &eni.exclusion {
+            // What its pods have is known to the pool all the same.
+            tracing::info!(eni = %eni.id, device = eni.device.0, %why, "an ENI is not used");
+        } else {
+            tracing::info!(
+                eni = %eni.id, device = eni.device.0, kind = ?eni.kind,
+                addresses = eni.slots.addresses.len(), prefixes = eni.slots.prefixes.len(),
+                "ENI is in the pool"
+            );
+        }
         self.foreign.remove(&eni.id);
         self.pool.apply(Event::EniFound(eni), clock::now());
         self.place_foreign();

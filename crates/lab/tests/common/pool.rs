@@ -200,6 +200,17 @@ pub(crate) async fn assert_keep_addresses(demo: &Demo, node: usize, pods: &[Pod]
     }
 }
 
+/// Waits until the log of the node's daemon has a line with all of these.
+pub(crate) async fn says(demo: &Demo, node: usize, words: &[&str], patience: Duration) {
+    let log = demo.node(node).ipamd_log();
+    eventually(&format!("{words:?} in the log"), patience, || {
+        let text = std::fs::read_to_string(&log).unwrap_or_default();
+        let has_all = |line: &str| words.iter().all(|word| line.contains(word));
+        text.lines().any(has_all).then_some(())
+    })
+    .await;
+}
+
 /// A refusal as people read it.
 pub(crate) fn words(error: &Refuted) -> String {
     vpc_lab::text::chain(error)

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 
 use vpc_ipam::allocate::held;
 use vpc_ipam::journal;
-use vpc_ipam::{AddressState, Mode, Plan, Reason, SlotKind, Slots, WarmTarget, Work};
+use vpc_ipam::{Action, AddressState, Ask, Mode, Plan, Reason, SlotKind, Slots, WarmTarget, Work};
 use vpc_model::Ipv4Prefix;
 
 use super::History;
@@ -166,6 +166,7 @@ impl History {
         let mut refused = node.pool.back_offs().count() > 0;
         for (_, work) in &self.pending {
             let outcome = node.carry_out(work);
+            refused |= outcome.refusal().is_some();
             node.pool.apply(outcome, node.now);
         }
         refused |= node.pool.back_offs().count() > 0;
@@ -173,24 +174,31 @@ impl History {
         // What others took away and EC2 gives again may be a pod's, or rest.
         let ledger = self.node.pool.ledger();
         let surprises = !self.tampered.is_empty() || ledger.len() + ledger.cooling().count() > 0;
+        let mut prefixes = false;
         for round in 0..200 {
             let plan = node.plan(demand);
             if plan.actions.is_empty() {
                 return self.met_or_reason(&node, demand, &plan);
             }
-            if round > 0 && !refused && !surprises {
+            // Single addresses that took the place of prefixes go once prefixes have come.
+            let left_over = |action: &Action| matches!(action.because, Reason::LeftOver { .. });
+            let prefixes_came = prefixes && plan.actions.iter().all(left_over);
+            if round > 0 && !refused && !surprises && !prefixes_came {
                 return vec![format!("a second plan without a refusal: {plan:?}")];
             }
             node.pool.note_excess(plan.excess_since);
             for action in &plan.actions {
+                prefixes |= brings_prefixes(&action.work);
                 // Single addresses may go to make room for prefixes.
                 refused |= matches!(action.because, Reason::LeftOver { .. });
                 node.pool.apply(action.work.begun(), node.now);
             }
             for action in &plan.actions {
                 let outcome = node.carry_out(&action.work);
+                refused |= outcome.refusal().is_some();
                 node.pool.apply(outcome, node.now);
             }
+            // Fewer slots than were asked for are a refusal of the rest.
             refused |= node.pool.back_offs().count() > 0;
         }
         vec!["plans have no end".to_owned()]
@@ -273,4 +281,11 @@ fn counted(node: &Node) -> (u32, u32) {
         max_pods.saturating_sub(u32::try_from(node.pool.allocated()).unwrap())
     });
     (free, target.min(room))
+}
+
+fn brings_prefixes(work: &Work) -> bool {
+    match work {
+        Work::Create { ask, .. } | Work::Assign { ask, .. } => matches!(ask, Ask::Prefixes(_)),
+        Work::Unassign { .. } | Work::Return { .. } => false,
+    }
 }
