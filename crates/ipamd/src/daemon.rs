@@ -438,5 +438,6 @@ async fn ec2_client(
     config.timeout = settings.http_timeout;
     config.trust = trust;
     config.proxy = proxy;
+    config.budget = vpc_aws::Budget::new(vpc_aws::BudgetConfig::NODE);
     ec2::Client::new(config).map_err(client_error("EC2"))
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use vpc_aws::ec2::{AddressCount, CreateNetworkInterface, Ec2, NetworkInterface};
 use vpc_datapath::eni::EniFacts;
@@ -11,6 +12,9 @@ use vpc_model::{DeviceIndex, EniId, MacAddress, NetworkCard, RouteTableId};
 
 use super::give_back::{GivenBack, delete, give_back};
 use super::{ATTEMPTS, Cloud, blocking, is_busy, pause, wait_for_link};
+
+/// Before it is asked again what became of a creation: by then EC2 may have recovered.
+const LOST_PAUSE: Duration = Duration::from_secs(15);
 
 /// What to create.
 #[derive(Debug, Clone)]
@@ -127,9 +131,12 @@ pub async fn create<E: Ec2>(cloud: &Cloud<E>, new: &NewEni) -> Result<ReadyEni, 
         count: new.count,
         client_token: new.client_token.clone(),
     };
-    let created = match cloud.ec2.create_network_interface(request).await {
+    let created = match cloud.ec2.create_network_interface(request.clone()).await {
         Ok(created) => created,
         Err(error) => {
+            if error.may_have_taken_effect() {
+                tokio::spawn(delete_if_made(cloud.clone(), request));
+            }
             return Err(CreateError {
                 stage: Stage::Create,
                 leftover: None,
@@ -160,6 +167,33 @@ pub async fn create<E: Ec2>(cloud: &Cloud<E>, new: &NewEni) -> Result<ReadyEni, 
             })
         }
     }
+}
+
+/// Finds out whether a request whose answer was lost made an ENI, and deletes it: with the same
+/// token EC2 makes no second one. One that is not found out about is found by its tag when the
+/// daemon starts the next time.
+async fn delete_if_made<E: Ec2>(cloud: Cloud<E>, request: CreateNetworkInterface) {
+    for _ in 0..10 {
+        tokio::time::sleep(LOST_PAUSE).await;
+        match cloud.ec2.create_network_interface(request.clone()).await {
+            Ok(made) => {
+                let eni = made.id;
+                match delete(&cloud, &eni).await {
+                    Ok(()) => tracing::info!(%eni, "an ENI whose creation went unanswered is gone"),
+                    Err(error) => {
+                        tracing::warn!(%eni, error = crate::report::chain(&error), "leftover ENI");
+                        continue;
+                    }
+                }
+                return;
+            }
+            Err(error) if error.may_have_taken_effect() || error.is_retryable() => {
+                tracing::debug!(error = crate::report::chain(&error), "was an ENI made?");
+            }
+            Err(_) => return,
+        }
+    }
+    tracing::error!("whether an ENI was made is not known; the next start will see");
 }
 
 async fn finish<E: Ec2>(

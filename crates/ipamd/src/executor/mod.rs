@@ -156,11 +156,16 @@ async fn create<E: Ec2>(cloud: &Cloud<E>, creation: CreationId, new: NewEni) -> 
                 attached_at: None,
             },
         },
-        Err(error) => Event::CreationFailed {
-            creation,
-            refusal: refusal::of_create(&error),
-            reason: format!("{} in {subnet}", chain(&error)),
-        },
+        Err(error) => {
+            if let Some(leftover) = error.leftover.clone() {
+                tokio::spawn(delete_later(cloud.clone(), leftover));
+            }
+            Event::CreationFailed {
+                creation,
+                refusal: refusal::of_create(&error),
+                reason: format!("{} in {subnet}", chain(&error)),
+            }
+        }
     }
 }
 
