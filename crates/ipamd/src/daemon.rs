@@ -319,7 +319,8 @@ async fn learn_node(settings: &Settings, start: &Start) -> Result<LearnedState, 
         zone = identity.availability_zone, enis = metadata.enis.len(), "this node"
     );
     start.node.send_replace(node_answer(settings, &identity));
-    let (mode, targets, refused) = learn::targets(settings, &identity.instance_type)?;
+    let ec2 = Arc::new(ec2_client(settings, &identity).await?);
+    let (mode, targets, refused) = learn::targets(settings, &identity.instance_type, &ec2).await?;
     if let Some(refused) = refused {
         tracing::warn!(instance_type = %identity.instance_type, "{refused}");
     }
@@ -333,7 +334,6 @@ async fn learn_node(settings: &Settings, start: &Start) -> Result<LearnedState, 
     learn::host_network(&host).await;
 
     say(Notice::Stage(Stage::Enis));
-    let ec2 = Arc::new(ec2_client(settings, &identity).await?);
     // Metadata that lags behind EC2 may lack an ENI that a daemon before this one made.
     if start.past.unfinished || !metadata.shows_all(&start.past.in_use) {
         metadata = learn::metadata_with_attached(&*ec2, &imds, metadata).await;

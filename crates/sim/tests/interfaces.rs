@@ -6,7 +6,7 @@ mod common;
 
 use common::{T0, addresses, at, immediate, setup, slow};
 use vpc_aws::ec2::wire::*;
-use vpc_sim::{RunInstance, World, WorldConfig};
+use vpc_sim::{RunInstance, Span, World, WorldConfig};
 
 fn code<T: std::fmt::Debug>(result: Result<T, vpc_sim::ApiError>) -> String {
     result.unwrap_err().code
@@ -386,4 +386,53 @@ fn subnets_and_types_that_cannot_be_are_refused() {
     assert_eq!(code(subnet("10.0.1.0/29")), "InvalidSubnet.Range");
     let spec = RunInstance::new("n", "m5.largish".parse().unwrap(), id);
     assert_eq!(code(world.run_instance(spec, T0)), "InvalidInstanceType");
+}
+
+#[test]
+fn descriptions_show_a_change_later_and_the_change_is_there_at_once() {
+    let lag = Span::millis(700, 700);
+    let mut s = setup(WorldConfig {
+        describe_lag: lag,
+        ..WorldConfig::immediate(1)
+    });
+    let before = s.world.next_event();
+    let eni = s
+        .create(&s.request())
+        .unwrap()
+        .network_interface_id
+        .unwrap();
+    let by_id = DescribeNetworkInterfacesRequest {
+        network_interface_ids: vec![eni.clone()],
+        ..Default::default()
+    };
+    let describe = |world: &mut World, millis| {
+        let answer = world.describe_network_interfaces(&by_id, at(millis));
+        answer.map(|answer| answer.network_interfaces.item[0].clone())
+    };
+    let missing = describe(&mut s.world, 699).unwrap_err();
+    assert_eq!(missing.code, "InvalidNetworkInterfaceID.NotFound");
+    assert_eq!(addresses(&describe(&mut s.world, 700).unwrap()).len(), 1);
+
+    let assign = AssignPrivateIpAddressesRequest {
+        network_interface_id: Some(eni.clone()),
+        secondary_private_ip_address_count: Some(2),
+        ..Default::default()
+    };
+    let mut assign = |millis| s.world.assign_private_ip_addresses(&assign, at(millis));
+    let first = assign(1_000).unwrap().assigned_private_ip_addresses.item;
+    let second = assign(1_500).unwrap().assigned_private_ip_addresses.item;
+    assert_ne!(first, second);
+    assert_eq!(addresses(&describe(&mut s.world, 1_699).unwrap()).len(), 1);
+    assert_eq!(addresses(&describe(&mut s.world, 1_700).unwrap()).len(), 5);
+
+    let delete = DeleteNetworkInterfaceRequest {
+        network_interface_id: Some(eni),
+        ..Default::default()
+    };
+    s.world
+        .delete_network_interface(&delete, at(2_000))
+        .unwrap();
+    assert!(describe(&mut s.world, 2_699).is_ok());
+    assert!(describe(&mut s.world, 2_700).is_err());
+    assert_eq!(s.world.next_event(), before);
 }

@@ -11,7 +11,7 @@ use vpc_ipam::subnets::Candidate;
 use vpc_model::{DeviceIndex, EniId, MacAddress, NetworkCard, RouteTableId};
 
 use super::give_back::{GivenBack, delete, give_back};
-use super::{ATTEMPTS, Cloud, blocking, is_busy, pause, wait_for_link};
+use super::{ATTEMPTS, Cloud, SETTLE, blocking, is_busy, is_not_found, pause, wait_for_link};
 
 /// Before it is asked again what became of a creation: by then EC2 may have recovered.
 const LOST_PAUSE: Duration = Duration::from_secs(15);
@@ -253,7 +253,8 @@ async fn attach<E: Ec2>(
                 Some(attachment) => return Ok(attachment),
                 None => return Err(error),
             },
-            Err(error) if attempt < ATTEMPTS && error.is_retryable() => {
+            // EC2 does not know at once everywhere what it has made.
+            Err(error) if attempt < ATTEMPTS && (error.is_retryable() || is_not_found(&error)) => {
                 tokio::time::sleep(pause(attempt, eni)).await;
             }
             Err(error) => return Err(error),
@@ -262,6 +263,8 @@ async fn attach<E: Ec2>(
 }
 
 async fn attached_here<E: Ec2>(cloud: &Cloud<E>, eni: &EniId) -> Option<vpc_model::AttachmentId> {
+    // Descriptions lag behind what EC2 has done.
+    tokio::time::sleep(SETTLE).await;
     let query = vpc_aws::ec2::EniQuery::Ids(vec![eni.clone()]);
     let found = cloud.ec2.describe_network_interfaces(query).await.ok()?;
     let attachment = found.into_iter().next()?.attachment?;

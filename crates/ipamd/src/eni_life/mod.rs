@@ -64,6 +64,9 @@ impl<E> Clone for Cloud<E> {
 /// rarely half a minute.
 const LINK_DEADLINE: Duration = Duration::from_secs(60);
 
+/// How long EC2's descriptions are given to show what was done; they take up to a second or two.
+pub(crate) const SETTLE: Duration = Duration::from_secs(2);
+
 /// Attempts at a call that fails for a reason that passes, with [`pause`] between them.
 pub(crate) const ATTEMPTS: u32 = 8;
 

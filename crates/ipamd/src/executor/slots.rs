@@ -29,6 +29,10 @@ pub(super) async fn assign<E: Ec2>(
         Err(error) => error,
     };
     let look = error.may_have_taken_effect() || matches!(error.kind, ErrorKind::AddressLimit);
+    if look {
+        // Descriptions lag behind what EC2 has done.
+        tokio::time::sleep(eni_life::SETTLE).await;
+    }
     if look && let Some(found) = describe(cloud, &eni).await {
         let slots = Slots {
             addresses: found.addresses,

@@ -12,13 +12,14 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use ipnet::Ipv4Net;
+use vpc_aws::ec2;
 use vpc_aws::imds::{Imds, ImdsEni, InstanceIdentity};
 use vpc_datapath::host::{self, HostFacts};
 use vpc_ipam::classify::{INSTANCE_TAG, Networking, Rules, Untagged};
 use vpc_ipam::subnets::Candidate;
 use vpc_ipam::targets::{self, NoPrefixes};
 use vpc_ipam::{Mode, Targets};
-use vpc_model::instance_types::InstanceTypes;
+use vpc_model::instance_types::{InstanceLimits, InstanceTypes};
 use vpc_model::settings::{self, Settings};
 use vpc_model::{EniId, InstanceType, NetworkCard};
 
@@ -36,12 +37,18 @@ use crate::report::chain;
 /// Something about this node makes it impossible to go on.
 #[derive(Debug, thiserror::Error)]
 pub enum LearnError {
-    /// The instance type has no entry in the table of limits.
+    /// The instance type has no entry in the table of limits, and EC2 did not tell them.
     #[error(
-        "instance type {0} is not in this version's table of limits; a newer version knows it, or \
-         it has no ENIs of its own"
+        "instance type {instance_type} is not in this version's table of limits, and EC2 could not \
+         be asked for them; allow ec2:DescribeInstanceTypes, or use a newer version"
     )]
-    UnknownType(InstanceType),
+    UnknownType {
+        /// The type.
+        instance_type: InstanceType,
+        /// EC2's answer.
+        #[source]
+        source: Box<vpc_aws::Error>,
+    },
     /// Instance metadata does not show the primary ENI.
     #[error("instance metadata shows no ENI with the primary MAC {mac}")]
     NoPrimary {
@@ -120,18 +127,39 @@ impl Metadata {
 }
 
 /// What the pool should keep on an instance of that type, and which kind of slot it asks for. What
-/// comes third is to be said: prefixes were asked for and the type cannot have them.
+/// comes third is to be said: prefixes were asked for and the type cannot have them. EC2 is asked
+/// for the limits of a type that is newer than the built-in table, until it answers.
 ///
 /// # Errors
-/// The type is not known.
-pub fn targets(
+/// EC2 does not know the type either, or may not be asked.
+pub async fn targets(
     settings: &Settings,
     instance: &InstanceType,
+    ec2: &ec2::Client,
 ) -> Result<(Mode, Targets, Option<NoPrefixes>), LearnError> {
-    let limits = InstanceTypes::builtin()
-        .get(instance)
-        .ok_or_else(|| LearnError::UnknownType(instance.clone()))?;
-    Ok(targets::for_node(settings, limits, settings.max_pods))
+    let limits = match InstanceTypes::builtin().get(instance) {
+        Some(limits) => limits.clone(),
+        None => limits_by_ec2(instance, ec2).await?,
+    };
+    Ok(targets::for_node(settings, &limits, settings.max_pods))
+}
+
+async fn limits_by_ec2(
+    instance: &InstanceType,
+    ec2: &ec2::Client,
+) -> Result<InstanceLimits, LearnError> {
+    let unknown = |source| LearnError::UnknownType {
+        instance_type: instance.clone(),
+        source,
+    };
+    until_it_works("limits of the instance type", || async {
+        match ec2.describe_instance_type(instance).await {
+            Ok(limits) => Ok(Ok(limits)),
+            Err(error) if error.is_retryable() => Err(error),
+            Err(error) => Ok(Err(unknown(Box::new(error)))),
+        }
+    })
+    .await
 }
 
 /// What decides what the node's ENIs are to us.

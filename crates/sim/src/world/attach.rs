@@ -173,10 +173,17 @@ impl World {
 
     /// Ends the attachments that are due; metadata learns of it later.
     pub(super) fn end_attachments(&mut self) {
-        for eni in self.enis.values_mut() {
-            let now = self.now;
-            let over = |a: &mut Attachment| a.ends_at.is_some_and(|at| at <= now);
-            let Some(ended) = eni.attachment.take_if(over) else {
+        let now = self.now;
+        let over = |a: &Attachment| a.ends_at.is_some_and(|at| at <= now);
+        let ends = |eni: &Eni| eni.attachment.as_ref().is_some_and(over);
+        let due = self.enis.iter().filter(|(_, eni)| ends(eni));
+        let due: Vec<EniId> = due.map(|(id, _)| id.clone()).collect();
+        for id in due {
+            self.before_change_of(&id);
+            let Some(eni) = self.enis.get_mut(&id) else {
+                continue;
+            };
+            let Some(ended) = eni.attachment.take() else {
                 continue;
             };
             self.revision += 1;

@@ -67,6 +67,8 @@ pub struct WorldConfig {
     pub launch: Span,
     /// From a request to terminate to the state `terminated`.
     pub terminate: Span,
+    /// From a change of an ENI to the descriptions that show it.
+    pub describe_lag: Span,
     /// From a change to IMDS's knowledge of it.
     pub imds_lag: Span,
     /// The most ENIs in the region (the quota of EC2 is 5000 unless raised).
@@ -94,6 +96,7 @@ impl Default for WorldConfig {
             detach: Span::millis(800, 2_000),
             launch: Span::millis(5_000, 10_000),
             terminate: Span::millis(10_000, 20_000),
+            describe_lag: Span::millis(0, 500),
             imds_lag: Span::millis(100, 500),
             max_enis: 5_000,
             max_vpcs: 5,
@@ -116,6 +119,7 @@ impl WorldConfig {
             detach: Span::ZERO,
             launch: Span::ZERO,
             terminate: Span::ZERO,
+            describe_lag: Span::ZERO,
             imds_lag: Span::ZERO,
             ..Self::default()
         }

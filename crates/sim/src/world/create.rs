@@ -178,6 +178,7 @@ impl World {
             tags: blueprint.tags,
             attachment: None,
         };
+        self.before_change_of(&id);
         self.enis.insert(id.clone(), eni);
         self.changed();
         Ok(id)
@@ -209,6 +210,7 @@ impl World {
 
     /// Removes an ENI and gives its addresses back.
     pub(super) fn drop_eni(&mut self, id: &EniId) {
+        self.before_change_of(id);
         let Some(eni) = self.enis.remove(id) else {
             return;
         };

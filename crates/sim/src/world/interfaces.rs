@@ -35,10 +35,10 @@ impl World {
         let ids: Vec<EniId> = request
             .network_interface_ids
             .iter()
-            .map(|id| self.eni_id(Some(id)))
+            .map(|id| self.described_eni_id(id))
             .collect::<Result<_, _>>()?;
         let mut found = Vec::new();
-        for (id, eni) in &self.enis {
+        for (id, eni) in self.described_enis() {
             let named = ids.is_empty() || ids.contains(id);
             if named && chosen(&request.filters, &eni.tags, || self.facts(id, eni))? {
                 found.push((id.to_string(), self.describe_eni(id, eni)));

@@ -119,6 +119,7 @@ impl World {
     }
 
     pub(super) fn eni_mut(&mut self, id: &EniId) -> Result<&mut Eni, ApiError> {
+        self.before_change_of(id);
         let found = self.enis.get_mut(id);
         found.ok_or_else(|| eni_not_found(id.as_str()))
     }

@@ -9,6 +9,7 @@ mod attach;
 mod config;
 mod create;
 mod describe;
+mod described;
 mod dump;
 mod fabric;
 mod filter;
@@ -63,6 +64,8 @@ pub struct World {
     groups: BTreeMap<SecurityGroupId, SecurityGroup>,
     instances: BTreeMap<InstanceId, Instance>,
     enis: BTreeMap<EniId, Eni>,
+    /// ENIs whose latest changes descriptions do not show yet.
+    shown: BTreeMap<EniId, described::Shown>,
     creations: BTreeMap<String, Creation>,
     launches: BTreeMap<String, Launch>,
     levels: throttle::Levels,
@@ -82,6 +85,7 @@ impl World {
             groups: BTreeMap::new(),
             instances: BTreeMap::new(),
             enis: BTreeMap::new(),
+            shown: BTreeMap::new(),
             creations: BTreeMap::new(),
             launches: BTreeMap::new(),
             levels: throttle::Levels::default(),
@@ -115,6 +119,7 @@ impl World {
         if moved || self.instances.values().any(begun) {
             self.revision += 1;
         }
+        self.catch_up();
         self.end_attachments();
         self.end_instances();
         for instance in self.instances.values_mut() {

@@ -9,7 +9,7 @@ use vpc_aws::ec2::wire::{
 use vpc_model::Timestamp;
 
 use super::World;
-use super::lookup::{eni_not_found, parse_id, required};
+use super::lookup::{parse_id, required};
 use super::modify::refuse_dry_run;
 use super::state::Tags;
 use crate::error::ApiError;
@@ -172,10 +172,7 @@ impl World {
         let found = match kind {
             "eni" => {
                 let id = parse_id(id, "InvalidNetworkInterfaceId", "eni")?;
-                let eni = self.enis.get_mut(&id);
-                return eni
-                    .map(|eni| &mut eni.tags)
-                    .ok_or_else(|| eni_not_found(id.as_str()));
+                return self.eni_mut(&id).map(|eni| &mut eni.tags);
             }
             "i" => {
                 let id = parse_id(id, "InvalidInstanceID", "i")?;
