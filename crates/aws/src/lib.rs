@@ -29,4 +29,5 @@ pub use budget::{Budget, BudgetConfig};
 pub use error::{Answer, DecodeError, Error, ErrorKind, TransportError};
 pub use proxy::{Proxy, ProxyError};
 pub use retry::{Repeat, RetryPolicy};
+pub use service::Denied;
 pub use transport::{Trust, TrustError};

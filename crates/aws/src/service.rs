@@ -33,6 +33,7 @@ pub(crate) struct Service {
     retry: RetryPolicy,
     deadline: Duration,
     budget: Budget,
+    denied: Option<Denied>,
     clock: Clock,
 }
 
@@ -57,6 +58,29 @@ pub struct ClientConfig {
     pub deadline: Duration,
     /// How often calls may be made. Clients that share it keep to it together.
     pub budget: Budget,
+    /// Told each time a permission is missing.
+    pub denied: Option<Denied>,
+}
+
+/// Hears the IAM action that was missing, such as `ec2:CreateTags`.
+#[derive(Clone)]
+pub struct Denied(std::sync::Arc<dyn Fn(&str) + Send + Sync>);
+
+impl Denied {
+    /// Calls `hear` each time.
+    pub fn new(hear: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        Self(std::sync::Arc::new(hear))
+    }
+
+    fn tell(&self, action: &str) {
+        (self.0)(action);
+    }
+}
+
+impl std::fmt::Debug for Denied {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Denied")
+    }
 }
 
 impl ClientConfig {
@@ -74,6 +98,7 @@ impl ClientConfig {
             timeout: Duration::from_secs(15),
             deadline: Duration::from_secs(60),
             budget: Budget::new(crate::BudgetConfig::WHOLE),
+            denied: None,
         }
     }
 }
@@ -135,6 +160,7 @@ impl Service {
             retry: config.retry,
             deadline: config.deadline,
             budget: config.budget,
+            denied: config.denied,
             clock: Clock::default(),
         })
     }
@@ -176,6 +202,10 @@ impl Service {
                 Ok(response) => return Ok(response),
                 Err(error) => error,
             };
+            if let (ErrorKind::Unauthorized { action }, Some(denied)) = (&error.kind, &self.denied)
+            {
+                denied.tell(action);
+            }
             let wait = self.wait_before_next(job, &error, &mut tries).await;
             let wait = wait.filter(|wait| Instant::now() + *wait < deadline);
             tracing::debug!(action, attempt = tries.made, ?wait, %error, "failed");

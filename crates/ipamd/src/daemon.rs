@@ -23,13 +23,14 @@ use vpc_rpc::Health;
 
 use crate::checkpoint_file::{CheckpointFile, CheckpointFileError};
 use crate::clock;
+use crate::cluster::{self, Teller};
 use crate::eni_life::Cloud;
 use crate::executor::Executor;
 use crate::journal_file::{JournalFile, JournalFileError};
 use crate::learn::{self, Attached, LearnError};
 use crate::maintain::{self, KernelState};
 use crate::pool_task::{
-    Discovery, Ends, Learned, Notice, Patience, PoolHandle, PoolTask, Published,
+    Discovery, Ends, Follows, Learned, Notice, Patience, PoolHandle, PoolTask, Published,
 };
 use crate::publish;
 use crate::readiness::Stage;
@@ -108,7 +109,8 @@ pub async fn run(settings: Settings) -> Result<(), RunError> {
         cooldown: settings.cooldown,
         add_wait: settings.add_wait,
     };
-    let (task, ends) = PoolTask::new(journal, replay, patience);
+    let (cluster, view, teller) = cluster::cluster(&settings, variable).await;
+    let (task, ends) = PoolTask::new(journal, replay, patience, (view, teller.clone()));
     let bound = vpc_rpc::server::bind(&settings.socket)?;
     tracing::info!(socket = %settings.socket.display(), "listening");
 
@@ -145,6 +147,14 @@ pub async fn run(settings: Settings) -> Result<(), RunError> {
         Ok("checkpoint")
     });
 
+    let until = stopping();
+    parts.spawn(async move {
+        tokio::select! {
+            () = cluster.run() => {}
+            () = until => {}
+        }
+        Ok("Kubernetes")
+    });
     let (health, health_answer) = watch::channel(Health::NotServing {
         reason: "starting".to_owned(),
     });
@@ -181,6 +191,7 @@ pub async fn run(settings: Settings) -> Result<(), RunError> {
             node,
             past,
             published,
+            teller,
         },
         until,
     ));
@@ -190,7 +201,15 @@ pub async fn run(settings: Settings) -> Result<(), RunError> {
         _ = interrupt.recv() => None,
         ended = parts.join_next() => ended,
     };
-    let result = match ended {
+    let result = judge(ended);
+    stop.send_replace(true);
+    while parts.join_next().await.is_some() {}
+    result
+}
+
+/// What it means that a part ended, or none did before a signal came.
+fn judge(ended: Option<Result<End, tokio::task::JoinError>>) -> Result<(), RunError> {
+    match ended {
         None => {
             tracing::info!("told to stop");
             Ok(())
@@ -198,10 +217,7 @@ pub async fn run(settings: Settings) -> Result<(), RunError> {
         Some(Ok(Ok(part))) => Err(RunError::Ended(part)),
         Some(Ok(Err(error))) => Err(error),
         Some(Err(_)) => Err(RunError::Ended("a part")),
-    };
-    stop.send_replace(true);
-    while parts.join_next().await.is_some() {}
-    result
+    }
 }
 
 /// What start-up needs of the rest.
@@ -212,6 +228,7 @@ struct Start {
     node: watch::Sender<NodeAnswer>,
     past: Past,
     published: Published,
+    teller: Teller,
 }
 
 /// What the journal says about the daemons before this one.
@@ -319,7 +336,7 @@ async fn learn_node(settings: &Settings, start: &Start) -> Result<LearnedState, 
         zone = identity.availability_zone, enis = metadata.enis.len(), "this node"
     );
     start.node.send_replace(node_answer(settings, &identity));
-    let ec2 = Arc::new(ec2_client(settings, &identity).await?);
+    let ec2 = Arc::new(ec2_client(settings, &identity, &start.teller).await?);
     let (mode, targets, refused) = learn::targets(settings, &identity.instance_type, &ec2).await?;
     if let Some(refused) = refused {
         tracing::warn!(instance_type = %identity.instance_type, "{refused}");
@@ -368,11 +385,19 @@ async fn learn_node(settings: &Settings, start: &Start) -> Result<LearnedState, 
             let _ = notices.send(Notice::NoLeftovers);
         });
     }
+    let discovery = match settings.features.custom_networking {
+        Some(_) => Discovery::by_eni_config(learn::subnet_query(settings, &metadata, &node_subnet)),
+        None => Discovery::new(node_subnet, attached.subnets.clone()),
+    };
     say(Notice::Learned(Box::new(Learned {
         mode,
         targets,
+        follows: Follows {
+            max_pods: settings.max_pods.is_none(),
+            cordon: !settings.manage_enis_non_schedulable,
+        },
         provisioning,
-        discovery: Discovery::new(node_subnet, attached.subnets.clone()),
+        discovery,
         enis,
         foreign,
         executor: Executor::new(cloud, start.outcomes.clone()),
@@ -427,6 +452,7 @@ fn imds_client() -> Result<imds::Client, RunError> {
 async fn ec2_client(
     settings: &Settings,
     identity: &InstanceIdentity,
+    teller: &Teller,
 ) -> Result<ec2::Client, RunError> {
     let endpoint =
         ec2::Endpoint::choose(variable, &identity.region).map_err(client_error("EC2"))?;
@@ -438,6 +464,7 @@ async fn ec2_client(
     config.timeout = settings.http_timeout;
     config.trust = trust;
     config.proxy = proxy;
+    config.denied = Some(cluster::denied(teller));
     config.budget = vpc_aws::Budget::new(vpc_aws::BudgetConfig::NODE);
     ec2::Client::new(config).map_err(client_error("EC2"))
 }

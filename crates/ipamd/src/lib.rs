@@ -7,6 +7,7 @@
 //!                       ├─ pool_task         owns the pool; plans after everything that happens
 //!                       │    └─ executor ─▶ eni_life   EC2 calls and the link's wiring
 //!                       ├─ learn             IMDS, host network, attached ENIs; then "learned"
+//!                       ├─ cluster           Kubernetes: the node, its pods, ENIConfigs, events
 //!                       ├─ maintain          VPC networks, drift, queued releases; slow
 //!                       ├─ reconcile_task    metadata and EC2 against the pool; slow
 //!                       └─ publish           health, conflist, upstream's checkpoint
@@ -15,6 +16,7 @@
 pub mod atomic_file;
 pub mod checkpoint_file;
 pub mod clock;
+pub mod cluster;
 pub mod conflist;
 pub mod daemon;
 pub mod eni_life;

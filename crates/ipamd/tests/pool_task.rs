@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[allow(dead_code, reason = "each test program uses its own part")]
 mod cloud;
 
 use std::time::Duration;

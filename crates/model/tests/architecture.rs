@@ -15,8 +15,12 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("aws", &["model", "ipam"]),
     ("datapath", &["model", "ipam"]),
     ("rpc", &["model", "ipam"]),
+    ("kube-api", &["model"]),
     ("sim", &["model", "ipam", "aws"]),
-    ("ipamd", &["model", "ipam", "aws", "datapath", "rpc"]),
+    (
+        "ipamd",
+        &["model", "ipam", "aws", "datapath", "rpc", "kube-api"],
+    ),
     ("cni", &["model", "ipam", "datapath", "rpc"]),
     ("vpcctl", &["model", "ipam", "aws", "rpc", "sim"]),
     ("lab", &["model", "ipam", "aws", "datapath", "rpc", "sim"]),

@@ -29,7 +29,9 @@ mod holders;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
-use vpc_model::{DeviceIndex, EniId, Ipv4Prefix, NetworkCard, PodKey, SubnetId, Timestamp};
+use vpc_model::{
+    DeviceIndex, EniId, Ipv4Prefix, NetworkCard, PodKey, PodName, SubnetId, Timestamp,
+};
 
 pub use address::{AddressState, Counts, Tenant};
 pub use ask::{Ask, Mode, SlotKind, Slots};
@@ -213,6 +215,18 @@ impl Pool {
     pub fn holder(&self, key: &PodKey) -> Option<(&Eni, Ipv4Addr)> {
         let (eni, address) = self.holders.get(key)?;
         Some((self.enis.get(eni)?, *address))
+    }
+
+    /// The pods that have addresses, of ENIs that are known or not.
+    pub fn pods(&self) -> impl Iterator<Item = &PodName> {
+        let states = self.enis.values().flat_map(Eni::addresses);
+        let placed = states.filter_map(|(_, state)| match state {
+            AddressState::Allocated(tenant) => Some(&tenant.pod),
+            AddressState::Free { .. }
+            | AddressState::Cooling { .. }
+            | AddressState::Unassigning => None,
+        });
+        placed.chain(self.ledger.holders().map(|holder| &holder.pod))
     }
 
     /// The next number for a creation.

@@ -8,7 +8,7 @@ use vpc_aws::ec2::{AddressCount, CreateNetworkInterface, Ec2, NetworkInterface};
 use vpc_datapath::eni::EniFacts;
 use vpc_ipam::Slots;
 use vpc_ipam::subnets::Candidate;
-use vpc_model::{DeviceIndex, EniId, MacAddress, NetworkCard, RouteTableId};
+use vpc_model::{DeviceIndex, EniId, MacAddress, NetworkCard, RouteTableId, SecurityGroupId};
 
 use super::give_back::{GivenBack, delete, give_back};
 use super::{ATTEMPTS, Cloud, SETTLE, blocking, is_busy, is_not_found, pause, wait_for_link};
@@ -25,6 +25,8 @@ pub struct NewEni {
     pub device: DeviceIndex,
     /// The subnet it is in; its network is for the link's own address.
     pub subnet: Candidate,
+    /// Its security groups.
+    pub security_groups: Vec<SecurityGroupId>,
     /// What it brings for pods.
     pub count: AddressCount,
     /// EC2 answers a repeated request with the same token with the same ENI.
@@ -125,7 +127,7 @@ pub async fn create<E: Ec2>(cloud: &Cloud<E>, new: &NewEni) -> Result<ReadyEni, 
     let node = &cloud.node;
     let request = CreateNetworkInterface {
         subnet: new.subnet.id.clone(),
-        security_groups: node.security_groups.clone(),
+        security_groups: new.security_groups.clone(),
         description: node.description(),
         tags: node.tags.clone(),
         count: new.count,

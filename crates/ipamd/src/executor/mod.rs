@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use vpc_aws::ec2::{AddressCount, Ec2, EniQuery, NetworkInterface};
 use vpc_ipam::subnets::{Candidate, SubnetInfo};
 use vpc_ipam::{Ask, CreationId, EniKind, Event, NewEni as PoolEni, Work};
-use vpc_model::{DeviceIndex, EniId, NetworkCard, RouteTableId};
+use vpc_model::{DeviceIndex, EniId, NetworkCard, RouteTableId, SecurityGroupId};
 
 use crate::eni_life::{self, Cloud, GivenBack, NewEni};
 use crate::learn::{SubnetQuery, describe_subnets};
@@ -46,6 +46,7 @@ pub struct Place {
 #[derive(Debug)]
 pub struct Executor<E> {
     cloud: Cloud<E>,
+    security_groups: Vec<SecurityGroupId>,
     outcomes: Outcomes,
 }
 
@@ -55,7 +56,22 @@ impl<E: Ec2> Executor<E> {
     /// An executor whose outcomes go to `outcomes`.
     #[must_use]
     pub fn new(cloud: Cloud<E>, outcomes: mpsc::UnboundedSender<Outcome>) -> Self {
-        Self { cloud, outcomes }
+        let security_groups = cloud.node.security_groups.clone();
+        Self {
+            cloud,
+            security_groups,
+            outcomes,
+        }
+    }
+
+    /// ENIs that are created from now on get these security groups; where there are none, the
+    /// primary ENI's.
+    pub fn use_security_groups(&mut self, groups: &[SecurityGroupId]) {
+        self.security_groups = if groups.is_empty() {
+            self.cloud.node.security_groups.clone()
+        } else {
+            groups.to_vec()
+        };
     }
 
     /// EC2, for those who look after what is there.
@@ -84,6 +100,7 @@ impl<E: Ec2> Executor<E> {
     pub fn start(&self, work: Work, place: Option<Place>, token: Option<String>) {
         let cloud = self.cloud.clone();
         let outcomes = self.outcomes.clone();
+        let security_groups = self.security_groups.clone();
         tokio::spawn(async move {
             let outcome = match work {
                 Work::Create {
@@ -98,6 +115,7 @@ impl<E: Ec2> Executor<E> {
                         card,
                         device,
                         subnet,
+                        security_groups,
                         count: count(ask),
                         client_token: token.clone(),
                     };

@@ -170,7 +170,11 @@ pub fn attached_rules(settings: &Settings, metadata: &Metadata, node: &Candidate
         rules: Rules {
             instance: identity.instance_id.clone(),
             card: NetworkCard(0),
-            networking: Networking::Node,
+            networking: if settings.features.custom_networking.is_some() {
+                Networking::Custom
+            } else {
+                Networking::Node
+            },
             untagged: if settings.manage_untagged_enis {
                 Untagged::Managed
             } else {
@@ -178,13 +182,21 @@ pub fn attached_rules(settings: &Settings, metadata: &Metadata, node: &Candidate
             },
         },
         primary_mac: identity.primary_mac,
-        subnets: settings.subnet_discovery.then(|| SubnetQuery {
-            vpc: identity.vpc.clone(),
-            zone: identity.availability_zone.clone(),
-            node: node.clone(),
-            cluster: settings.cluster_name.clone(),
-        }),
+        // With custom networking, subnets' tags mean nothing (as upstream has it).
+        subnets: (settings.subnet_discovery && settings.features.custom_networking.is_none())
+            .then(|| subnet_query(settings, metadata, node)),
         provisioning: settings.provisioning,
+    }
+}
+
+/// The subnets of the node's zone.
+#[must_use]
+pub fn subnet_query(settings: &Settings, metadata: &Metadata, node: &Candidate) -> SubnetQuery {
+    SubnetQuery {
+        vpc: metadata.identity.vpc.clone(),
+        zone: metadata.identity.availability_zone.clone(),
+        node: node.clone(),
+        cluster: settings.cluster_name.clone(),
     }
 }
 

@@ -4,6 +4,7 @@ use vpc_aws::ec2::Ec2;
 use vpc_ipam::journal::Record;
 use vpc_ipam::{Event, Refusal};
 
+use super::cluster::go_by;
 use super::{Learned, Node, Notice, PoolTask};
 use crate::clock;
 use crate::executor::Outcome;
@@ -40,12 +41,17 @@ impl<E: Ec2> PoolTask<E> {
                 "an allocated address is on no ENI that instance metadata shows; it stays allocated"
             );
         }
-        self.learned = Some(Node {
+        let mut node = Node {
             targets: learned.targets,
+            follows: learned.follows,
             provisioning: learned.provisioning,
             discovery: learned.discovery,
             executor: learned.executor,
-        });
+        };
+        // What Kubernetes has said meanwhile counts from the first plan on.
+        self.view = self.cluster.borrow_and_update().clone();
+        go_by(&self.view, &mut node);
+        self.learned = Some(node);
     }
 
     /// Notes that a creation has come to an end.

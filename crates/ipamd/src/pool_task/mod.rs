@@ -12,6 +12,7 @@
 //! ```
 
 mod begin;
+mod cluster;
 mod discovery;
 mod handle;
 mod happened;
@@ -32,8 +33,10 @@ use vpc_aws::ec2::Ec2;
 use vpc_ipam::journal::Replay;
 use vpc_ipam::plan::Provisioning;
 use vpc_ipam::{HeldBack, Ledger, Mode, NewEni, Pool, Snapshot, Targets};
+use vpc_kube_api::ClusterView;
 use vpc_model::Timestamp;
 
+pub use cluster::Follows;
 pub use discovery::Discovery;
 use handle::Request;
 pub use handle::{AddRefusal, Grant, PoolHandle, Reconciled, ReleaseRefusal};
@@ -42,6 +45,7 @@ use recent::Recently;
 use waiting::Waiting;
 
 use crate::clock;
+use crate::cluster::Teller;
 use crate::executor::{Executor, Outcome};
 use crate::journal_file::JournalFile;
 use crate::learn::Foreigners;
@@ -69,6 +73,8 @@ pub struct Learned<E> {
     pub mode: Mode,
     /// What to keep.
     pub targets: Targets,
+    /// Which of Kubernetes' words count.
+    pub follows: Follows,
     /// Whether EC2 may be changed.
     pub provisioning: Provisioning,
     /// Where new ENIs go.
@@ -96,6 +102,7 @@ pub enum Notice<E> {
 #[derive(Debug)]
 struct Node<E> {
     targets: Targets,
+    follows: Follows,
     provisioning: Provisioning,
     discovery: Discovery,
     executor: Executor<E>,
@@ -113,6 +120,10 @@ pub struct PoolTask<E> {
     patience: Patience,
     waiting: Waiting,
     learned: Option<Node<E>>,
+    cluster: watch::Receiver<ClusterView>,
+    /// What was taken in of it.
+    view: ClusterView,
+    teller: Teller,
     foreign: Foreigners,
     held_back: Vec<HeldBack>,
     recent: Recently,
@@ -144,14 +155,20 @@ enum Woken<E> {
     Request(Option<Request>),
     Outcome(Option<Outcome>),
     Notice(Option<Notice<E>>),
+    Cluster,
     Time,
     Shutdown,
 }
 
 impl<E: Ec2> PoolTask<E> {
-    /// A task with what the journal says, and the ends to reach it.
+    /// A task with what the journal says, what Kubernetes will say, and the ends to reach it.
     #[must_use]
-    pub fn new(journal: JournalFile, replay: Replay, patience: Patience) -> (Self, Ends<E>) {
+    pub fn new(
+        journal: JournalFile,
+        replay: Replay,
+        patience: Patience,
+        (cluster, teller): (watch::Receiver<ClusterView>, Teller),
+    ) -> (Self, Ends<E>) {
         let (handle, requests) = PoolHandle::new(QUEUE);
         let (outcomes_end, outcomes) = mpsc::unbounded_channel();
         let (notices_end, notices) = mpsc::unbounded_channel();
@@ -174,6 +191,9 @@ impl<E: Ec2> PoolTask<E> {
             patience,
             waiting: Waiting::default(),
             learned: None,
+            cluster,
+            view: ClusterView::default(),
+            teller,
             foreign: Foreigners::new(),
             held_back: Vec::new(),
             recent: Recently::default(),
@@ -213,6 +233,7 @@ impl<E: Ec2> PoolTask<E> {
                 () = &mut shutdown => Woken::Shutdown,
                 notice = self.notices.recv() => Woken::Notice(notice),
                 outcome = self.outcomes.recv() => Woken::Outcome(outcome),
+                () = changed(&mut self.cluster) => Woken::Cluster,
                 request = self.requests.recv() => Woken::Request(request),
                 () = sleep_until(deadline) => Woken::Time,
             };
@@ -220,6 +241,7 @@ impl<E: Ec2> PoolTask<E> {
                 Woken::Request(Some(request)) => self.handle(request),
                 Woken::Outcome(Some(outcome)) => self.outcome(outcome),
                 Woken::Notice(Some(notice)) => self.notice(notice),
+                Woken::Cluster => self.cluster_changed(),
                 Woken::Time => {}
                 // A closed channel means that the rest of the daemon is gone.
                 Woken::Shutdown
@@ -281,6 +303,13 @@ impl<E: Ec2> PoolTask<E> {
                 );
             }
         }
+    }
+}
+
+/// Ends when there is news; never where none will come.
+async fn changed(cluster: &mut watch::Receiver<ClusterView>) {
+    if cluster.changed().await.is_err() {
+        std::future::pending::<()>().await;
     }
 }
 

@@ -7,6 +7,7 @@ use vpc_ipam::{Facts, HeldBack, Plan, Work, plan};
 use vpc_model::Timestamp;
 
 use super::{Node, PoolTask};
+use crate::cluster::News;
 
 /// When to try again what could not be written to the journal.
 const UNWRITTEN: Duration = Duration::from_secs(5);
@@ -50,8 +51,8 @@ impl<E: Ec2> PoolTask<E> {
     /// What the pool cannot know by itself.
     pub(super) fn facts(&self, node: &Node<E>) -> Facts {
         Facts {
-            demand: u32::try_from(self.waiting.len()).unwrap_or(u32::MAX),
-            provisioning: node.provisioning,
+            demand: self.demand(),
+            provisioning: self.provisioning(node),
             subnets: node.discovery.candidates().to_vec(),
             reserved_enis: 0,
         }
@@ -80,6 +81,7 @@ impl<E: Ec2> PoolTask<E> {
         for held in &plan.held_back {
             if !self.held_back.contains(held) {
                 tracing::info!(name = held.name(), reason = %held, "held back");
+                self.teller.tell(News::HeldBack(held.clone()));
             }
         }
     }

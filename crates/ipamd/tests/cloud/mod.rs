@@ -12,14 +12,18 @@ use vpc_aws::ec2::{
     Subnet,
 };
 use vpc_aws::{Answer, Error};
+use vpc_ipam::classify::Exclusion;
 use vpc_ipam::plan::Provisioning;
 use vpc_ipam::subnets::Candidate;
 use vpc_ipam::{EniKind, Mode, NewEni, Slots, Targets, WarmTarget};
+use vpc_ipamd::cluster::nobody;
 use vpc_ipamd::eni_life::{self, NodeFacts};
 use vpc_ipamd::executor::{Executor, Outcome};
 use vpc_ipamd::journal_file::JournalFile;
-use vpc_ipamd::pool_task::{Discovery, Learned, Notice, Patience, PoolHandle, PoolTask};
+use vpc_ipamd::learn::SubnetQuery;
+use vpc_ipamd::pool_task::{Discovery, Follows, Learned, Notice, Patience, PoolHandle, PoolTask};
 use vpc_ipamd::readiness::Readiness;
+use vpc_kube_api::ClusterView;
 use vpc_model::{
     AttachmentId, DeviceIndex, EniId, InstanceId, Ipv4Prefix, MacAddress, Mtu, NetworkCard,
     SecurityGroupId, VpcId,
@@ -30,6 +34,7 @@ struct State {
     next: u8,
     dry: bool,
     assigns: Vec<(u32, oneshot::Sender<Vec<Ipv4Addr>>)>,
+    creates: Vec<CreateNetworkInterface>,
 }
 
 /// The cloud. Clones are the same one.
@@ -70,6 +75,24 @@ impl Cloud {
         }
     }
 
+    /// Waits until an ENI has been asked for in that subnet.
+    pub(crate) async fn until_create_is_asked_in(&self, subnet: &str) -> CreateNetworkInterface {
+        loop {
+            let mut creates = std::mem::take(&mut self.0.lock().unwrap().creates);
+            creates.retain(|request| request.subnet.as_str() == subnet);
+            if let Some(request) = creates.pop() {
+                return request;
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+
+    /// How many addresses have been asked for and not been given.
+    pub(crate) fn asked(&self) -> u32 {
+        let state = self.0.lock().unwrap();
+        state.assigns.iter().map(|(count, _)| count).sum()
+    }
+
     /// Gives what was asked for.
     pub(crate) fn answer_assigns(&self) {
         let mut state = self.0.lock().unwrap();
@@ -95,8 +118,9 @@ impl Ec2 for Cloud {
 
     async fn create_network_interface(
         &self,
-        _request: CreateNetworkInterface,
+        request: CreateNetworkInterface,
     ) -> Result<NetworkInterface, Error> {
+        self.0.lock().unwrap().creates.push(request);
         Err(refuse(
             "CreateNetworkInterface",
             "InsufficientFreeAddressesInSubnet",
@@ -180,8 +204,16 @@ impl Ec2 for Cloud {
         Ok(())
     }
 
-    async fn describe_subnets(&self, _vpc: VpcId, _zone: String) -> Result<Vec<Subnet>, Error> {
-        Ok(Vec::new())
+    /// subnet-1 to subnet-3.
+    async fn describe_subnets(&self, _vpc: VpcId, zone: String) -> Result<Vec<Subnet>, Error> {
+        let subnet = |number| Subnet {
+            id: format!("subnet-{number}").parse().unwrap(),
+            availability_zone: zone.clone(),
+            cidr: format!("10.0.{number}.0/24").parse().unwrap(),
+            available_addresses: 200,
+            tags: BTreeMap::new(),
+        };
+        Ok((1..=3).map(subnet).collect())
     }
 
     async fn describe_instance(&self, _id: InstanceId) -> Result<Instance, Error> {
@@ -191,6 +223,8 @@ impl Ec2 for Cloud {
 
 /// A pool task that runs.
 pub(crate) struct Daemon {
+    /// What Kubernetes says.
+    pub(crate) view: watch::Sender<ClusterView>,
     pub(crate) pool: PoolHandle,
     outcomes: mpsc::UnboundedSender<Outcome>,
     notices: mpsc::UnboundedSender<Notice<Cloud>>,
@@ -206,12 +240,14 @@ pub(crate) fn start(folder: &Path, _cloud: &Cloud) -> Daemon {
         cooldown: Duration::from_secs(3600),
         add_wait: Duration::from_millis(500),
     };
-    let (task, ends) = PoolTask::new(journal, replay, patience);
+    let (view, cluster) = watch::channel(ClusterView::default());
+    let (task, ends) = PoolTask::new(journal, replay, patience, (cluster, nobody()));
     let (stop, stopped) = oneshot::channel::<()>();
     let task = tokio::spawn(task.run(async move {
         let _ = stopped.await;
     }));
     Daemon {
+        view,
         pool: ends.handle,
         outcomes: ends.outcomes,
         notices: ends.notices,
@@ -224,9 +260,40 @@ pub(crate) fn start(folder: &Path, _cloud: &Cloud) -> Daemon {
 impl Daemon {
     /// Tells the task about the node.
     pub(crate) fn learn(&self, cloud: &Cloud, warm: WarmTarget, enis: Vec<NewEni>) {
+        let subnet = Candidate {
+            id: "subnet-1".parse().unwrap(),
+            cidr: "10.0.1.0/24".parse().unwrap(),
+        };
+        self.learn_in(cloud, (warm, 1), enis, Discovery::new(subnet, None));
+    }
+
+    /// The same, with custom networking: the ENIs are excluded.
+    pub(crate) fn learn_custom(&self, cloud: &Cloud, warm: WarmTarget, mut enis: Vec<NewEni>) {
+        let query = SubnetQuery {
+            vpc: "vpc-1".parse().unwrap(),
+            zone: "us-west-2a".to_owned(),
+            node: Candidate {
+                id: "subnet-1".parse().unwrap(),
+                cidr: "10.0.1.0/24".parse().unwrap(),
+            },
+            cluster: None,
+        };
+        for eni in &mut enis {
+            eni.exclusion = Some(Exclusion::CustomNetworking);
+        }
+        self.learn_in(cloud, (warm, 3), enis, Discovery::by_eni_config(query));
+    }
+
+    fn learn_in(
+        &self,
+        cloud: &Cloud,
+        (warm, max_enis): (WarmTarget, u32),
+        enis: Vec<NewEni>,
+        discovery: Discovery,
+    ) {
         let node = NodeFacts {
             instance: "i-1".parse().unwrap(),
-            security_groups: Vec::new(),
+            security_groups: vec!["sg-1".parse().unwrap()],
             tags: BTreeMap::new(),
             mtu: Mtu::default(),
         };
@@ -235,13 +302,9 @@ impl Daemon {
             node: Arc::new(node),
         };
         let executor = Executor::new(cloud, self.outcomes.clone());
-        let subnet = Candidate {
-            id: "subnet-1".parse().unwrap(),
-            cidr: "10.0.1.0/24".parse().unwrap(),
-        };
         let targets = Targets {
             warm,
-            max_enis: 1,
+            max_enis,
             per_eni: 9,
             max_pods: None,
             cooldown: Duration::from_secs(3600),
@@ -251,7 +314,11 @@ impl Daemon {
         let learned = Learned {
             mode: Mode::SecondaryIps,
             targets,
-            discovery: Discovery::new(subnet, None),
+            follows: Follows {
+                max_pods: true,
+                cordon: true,
+            },
+            discovery,
             provisioning: Provisioning::Enabled,
             enis,
             foreign: Default::default(),

@@ -215,7 +215,7 @@ fn upstreams_manifest_is_accepted() {
         Some(NetworkPolicyMode::Standard)
     );
     let names: Vec<String> = notices(&pairs);
-    assert_eq!(names.len(), 3, "{names:?}");
+    assert_eq!(names.len(), 1, "{names:?}");
 }
 
 #[test]

@@ -52,9 +52,7 @@ pub(crate) static AWS_MANAGE_ENIS_NON_SCHEDULABLE: Key<bool> = Key {
     name: "AWS_MANAGE_ENIS_NON_SCHEDULABLE",
     kind: SWITCH,
     fallback: Fallback::Text("false"),
-    support: Support::NoEffect(
-        "the node's taints are not read yet, so the pool always follows its targets",
-    ),
+    support: Support::Supported,
     read_by: IPAMD,
     doc: "Whether the pool still grows and shrinks while the node is cordoned.",
 };

@@ -30,7 +30,7 @@ pub(crate) static AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG: Key<bool> = Key {
     name: "AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG",
     kind: SWITCH,
     fallback: Fallback::Text("false"),
-    support: Support::Refused("custom networking is not supported yet"),
+    support: Support::Supported,
     read_by: IPAMD,
     doc: "Pods' ENIs are in the subnet and security groups that an ENIConfig names, and the \
           primary ENI gives pods no addresses.",
@@ -40,7 +40,7 @@ pub(crate) static ENI_CONFIG_ANNOTATION_DEF: Key<String> = Key {
     name: "ENI_CONFIG_ANNOTATION_DEF",
     kind: LABEL,
     fallback: Fallback::Text("k8s.amazonaws.com/eniConfig"),
-    support: Support::NoEffect("custom networking is not supported yet"),
+    support: Support::Supported,
     read_by: IPAMD,
     doc: "The node annotation that names the node's ENIConfig. Goes before the label.",
 };
@@ -49,7 +49,7 @@ pub(crate) static ENI_CONFIG_LABEL_DEF: Key<String> = Key {
     name: "ENI_CONFIG_LABEL_DEF",
     kind: LABEL,
     fallback: Fallback::Text("k8s.amazonaws.com/eniConfig"),
-    support: Support::NoEffect("custom networking is not supported yet"),
+    support: Support::Supported,
     read_by: IPAMD,
     doc: "The node label that names the node's ENIConfig.",
 };

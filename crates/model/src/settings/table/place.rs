@@ -13,7 +13,7 @@ pub(crate) static MY_NODE_NAME: Key<Option<String>> = Key {
     name: "MY_NODE_NAME",
     kind: TEXT,
     fallback: Fallback::Unset,
-    support: Support::NoEffect("the Kubernetes API is not asked yet"),
+    support: Support::Supported,
     read_by: IPAMD,
     doc: "The name of the node's object in Kubernetes.",
 };
@@ -22,7 +22,7 @@ pub(crate) static MY_POD_NAME: Key<Option<String>> = Key {
     name: "MY_POD_NAME",
     kind: TEXT,
     fallback: Fallback::Unset,
-    support: Support::NoEffect("no Kubernetes events are written yet"),
+    support: Support::Supported,
     read_by: IPAMD,
     doc: "The name of the daemon's own pod, which its events are about.",
 };
@@ -31,7 +31,7 @@ pub(crate) static CLUSTER_ENDPOINT: Key<Option<String>> = Key {
     name: "CLUSTER_ENDPOINT",
     kind: URL,
     fallback: Fallback::Unset,
-    support: Support::NoEffect("the Kubernetes API is not asked yet"),
+    support: Support::Supported,
     read_by: IPAMD,
     doc: "Where the Kubernetes API server is, instead of the address the pod was given.",
 };
