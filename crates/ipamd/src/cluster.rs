@@ -2,10 +2,13 @@
 //! may be away: the pool serves without.
 
 use std::fmt;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use vpc_ipam::HeldBack;
-use vpc_kube_api::{Client, ClusterView, Events, Interest, Keys, Note, Regarding, client};
+use vpc_kube_api::{
+    Client, ClusterView, Election, Events, Interest, Keys, Note, Regarding, client,
+};
 use vpc_model::settings::Settings;
 
 use crate::report::chain;
@@ -113,6 +116,13 @@ fn no_keys() -> Keys {
 }
 
 impl Cluster {
+    /// An election among the nodes, each by its name; nothing outside Kubernetes.
+    #[must_use]
+    pub fn election(&self, lease: (&str, &str), duration: Duration) -> Option<Election> {
+        let (client, interest) = (self.client.clone()?, self.interest.as_ref()?);
+        Some(Election::new(client, lease, &interest.node, duration))
+    }
+
     /// Watches and writes events, for good.
     pub async fn run(self) {
         let Some(client) = self.client else {

@@ -18,6 +18,7 @@ use vpc_ipam::classify::Exclusion;
 use vpc_ipam::journal::Replay;
 use vpc_ipam::plan::Provisioning;
 use vpc_ipam::subnets::Candidate;
+use vpc_kube_api::Election;
 use vpc_model::settings::Settings;
 use vpc_rpc::Health;
 
@@ -36,6 +37,7 @@ use crate::publish;
 use crate::readiness::Stage;
 use crate::reconcile_task::Reconciler;
 use crate::rpc_service::{NodeAnswer, RpcService};
+use crate::sweep::{self, Sweep};
 
 /// The daemon cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -110,6 +112,7 @@ pub async fn run(settings: Settings) -> Result<(), RunError> {
         add_wait: settings.add_wait,
     };
     let (cluster, view, teller) = cluster::cluster(&settings, variable).await;
+    let election = cluster.election(sweep::LEASE, sweep::LEASE_DURATION);
     let (task, ends) = PoolTask::new(journal, replay, patience, (view, teller.clone()));
     let bound = vpc_rpc::server::bind(&settings.socket)?;
     tracing::info!(socket = %settings.socket.display(), "listening");
@@ -192,6 +195,7 @@ pub async fn run(settings: Settings) -> Result<(), RunError> {
             past,
             published,
             teller,
+            election,
         },
         until,
     ));
@@ -229,6 +233,8 @@ struct Start {
     past: Past,
     published: Published,
     teller: Teller,
+    /// Among those nodes that can look for ENIs that were left behind.
+    election: Option<Election>,
 }
 
 /// What the journal says about the daemons before this one.
@@ -271,14 +277,21 @@ async fn start(
             &start.handle,
         );
         let reconciler = Reconciler {
-            ec2: state.ec2,
+            ec2: Arc::clone(&state.ec2),
             imds: &state.imds,
             pool: start.handle.clone(),
             attached: state.attached,
             mtu: settings.eni_mtu,
             interval: settings.reconcile_interval,
         };
-        tokio::join!(releases, kernel, reconciler.run(&start.published.look));
+        let sweep = async {
+            match &state.sweep {
+                Some(sweep) => sweep.run().await,
+                None => std::future::pending().await,
+            }
+        };
+        let reconcile = reconciler.run(&start.published.look);
+        tokio::join!(releases, kernel, reconcile, sweep);
         Ok("maintenance")
     };
     tokio::select! {
@@ -293,6 +306,7 @@ struct LearnedState {
     ec2: Arc<ec2::Client>,
     host: vpc_datapath::host::HostFacts,
     attached: Attached,
+    sweep: Option<Sweep<ec2::Client>>,
 }
 
 /// Takes upstream's checkpoint over, if it is upstream's. What it says is in the journal before
@@ -402,11 +416,21 @@ async fn learn_node(settings: &Settings, start: &Start) -> Result<LearnedState, 
         foreign,
         executor: Executor::new(cloud, start.outcomes.clone()),
     })));
+    let sweeps = settings.leaked_eni_cleanup && provisioning == Provisioning::Enabled;
+    let election = start.election.clone().filter(|_| sweeps);
+    let sweep = election.map(|election| Sweep {
+        ec2: Arc::clone(&ec2),
+        vpc: identity.vpc.clone(),
+        cluster: settings.cluster_name.clone(),
+        instance: identity.instance_id.clone(),
+        election,
+    });
     Ok(LearnedState {
         imds,
         ec2,
         host,
         attached,
+        sweep,
     })
 }
 

@@ -10,6 +10,7 @@
 //!                       ├─ cluster           Kubernetes: the node, its pods, ENIConfigs, events
 //!                       ├─ maintain          VPC networks, drift, queued releases; slow
 //!                       ├─ reconcile_task    metadata and EC2 against the pool; slow
+//!                       ├─ sweep             ENIs that other nodes left behind; one node for all
 //!                       └─ publish           health, conflist, upstream's checkpoint
 //! ```
 
@@ -32,3 +33,4 @@ pub mod reconcile_task;
 mod refusal;
 pub mod report;
 pub mod rpc_service;
+pub mod sweep;

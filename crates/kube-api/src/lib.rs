@@ -13,6 +13,7 @@
 mod access;
 mod eni_config;
 mod events;
+mod lease;
 mod node;
 mod pods;
 mod view;
@@ -22,6 +23,7 @@ pub use access::{AccessError, client};
 pub use eni_config::{EniConfig, EniConfigError};
 pub use events::{Events, Note, Regarding};
 pub use kube::Client;
+pub use lease::Election;
 pub use node::{Keys, NodeView};
 pub use view::ClusterView;
 pub use watch::{Interest, watch};

@@ -35,6 +35,17 @@ impl Ec2 for Client {
             EniQuery::Tagged { key, value } => {
                 filtered(Filter::new(format!("tag:{key}"), literal(&value)))
             }
+            EniQuery::Unattached { vpc, tag_key, tag } => {
+                let mut request = filtered(Filter::new("tag-key", literal(&tag_key)));
+                let more = [
+                    Filter::new("status", "available"),
+                    Filter::new("vpc-id", vpc),
+                ];
+                let tag =
+                    tag.map(|(key, value)| Filter::new(format!("tag:{key}"), literal(&value)));
+                request.filters.extend(more.into_iter().chain(tag));
+                request
+            }
         };
         let pages = self.pages(request).await?;
         let enis = pages

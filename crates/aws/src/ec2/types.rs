@@ -24,6 +24,15 @@ pub enum EniQuery {
         /// The tag's value, taken literally.
         value: String,
     },
+    /// Those of a VPC that are attached to nothing and carry tags.
+    Unattached {
+        /// The VPC.
+        vpc: VpcId,
+        /// A tag with this key, whatever its value.
+        tag_key: String,
+        /// And one with this key and value, taken literally.
+        tag: Option<(String, String)>,
+    },
 }
 
 /// An ENI as EC2 describes it.

@@ -12,6 +12,8 @@ use vpc_model::{DeviceIndex, EniId, MacAddress, NetworkCard, RouteTableId, Secur
 
 use super::give_back::{GivenBack, delete, give_back};
 use super::{ATTEMPTS, Cloud, SETTLE, blocking, is_busy, is_not_found, pause, wait_for_link};
+use crate::clock;
+use crate::sweep::CREATED_TAG;
 
 /// Before it is asked again what became of a creation: by then EC2 may have recovered.
 const LOST_PAUSE: Duration = Duration::from_secs(15);
@@ -125,11 +127,13 @@ fn leftover_text(leftover: Option<&EniId>) -> String {
 /// The stage that failed and why. Whatever had been made by then is taken away again.
 pub async fn create<E: Ec2>(cloud: &Cloud<E>, new: &NewEni) -> Result<ReadyEni, CreateError> {
     let node = &cloud.node;
+    let mut tags = node.tags.clone();
+    tags.insert(CREATED_TAG.to_owned(), clock::now().to_string());
     let request = CreateNetworkInterface {
         subnet: new.subnet.id.clone(),
         security_groups: new.security_groups.clone(),
         description: node.description(),
-        tags: node.tags.clone(),
+        tags,
         count: new.count,
         client_token: new.client_token.clone(),
     };

@@ -73,7 +73,7 @@ pub(crate) static DISABLE_LEAKED_ENI_CLEANUP: Key<bool> = Key {
     name: "DISABLE_LEAKED_ENI_CLEANUP",
     kind: SWITCH,
     fallback: Fallback::Text("false"),
-    support: Support::NoEffect("ENIs that other nodes left behind are not cleaned up yet"),
+    support: Support::Supported,
     read_by: IPAMD,
     doc: "Leave detached ENIs alone that nodes of the cluster left behind.",
 };
