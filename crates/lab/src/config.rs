@@ -5,6 +5,7 @@ use std::env;
 use std::path::{Path, PathBuf};
 
 use vpc_model::InstanceType;
+use vpc_sim::fault::Fault;
 use vpc_sim::{Secondary, WorldConfig};
 
 use crate::addresses::SubnetLength;
@@ -34,6 +35,8 @@ pub struct LabConfig {
     pub launched_with: Secondary,
     /// The simulated cloud: delays, limits, seed.
     pub world: WorldConfig,
+    /// What goes wrong in the simulated cloud from the start.
+    pub faults: Vec<Fault>,
     /// How many hops the answers of instance metadata may take; 1 keeps pods from it.
     pub imds_hop_limit: u32,
     /// Variables for the daemons, besides or instead of those that the lab sets.
@@ -65,6 +68,7 @@ impl LabConfig {
             subnet_length: SubnetLength::default(),
             launched_with: Secondary::None,
             world: WorldConfig::default(),
+            faults: Vec::new(),
             imds_hop_limit: 1,
             ipamd_env: BTreeMap::new(),
             ec2_port: None,

@@ -119,6 +119,9 @@ impl Lab {
         };
         let (sim, records) =
             topology::cloud(config.world.clone(), &launch).map_err(Error::Cloud)?;
+        for fault in &config.faults {
+            sim.add_fault(fault.clone());
+        }
         let mut fabric = Fabric::build(&tools, &config.name)?;
         fabric.sync(&sim.fabric())?;
         let mut tasks = JoinSet::new();

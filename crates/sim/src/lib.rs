@@ -12,7 +12,7 @@ mod sim;
 pub mod world;
 
 pub use error::ApiError;
-pub use http::IdentifyBy;
+pub use http::{IdentifyBy, actions};
 pub use sim::Sim;
 pub use world::{
     ActionLimits, Bucket, Demand, FabricEni, FabricInstance, FabricSubnet, FabricView, Occupation,

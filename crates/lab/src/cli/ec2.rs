@@ -9,17 +9,24 @@ use vpc_lab::fabric::serve::{listen_here, serve as answer};
 use vpc_lab::topology::{self, Nodes};
 use vpc_sim::{IdentifyBy, WorldConfig};
 
+use super::faults::Faults;
 use super::report::{Failure, system};
 use super::wait;
 
 /// Serves an example VPC on 127.0.0.1 until interrupted.
-pub(super) fn serve(port: u16, imds_port: Option<u16>) -> Result<ExitCode, Failure> {
-    let config = WorldConfig::default();
+pub(super) fn serve(
+    config: WorldConfig,
+    faults: Vec<Faults>,
+    (port, imds_port): (u16, Option<u16>),
+) -> Result<ExitCode, Failure> {
     let region = config.region.clone();
     let instance_type = STANDARD_INSTANCE_TYPE
         .parse()
         .map_err(|error| Failure::NotUp(format!("{error}")))?;
     let (sim, nodes) = topology::cloud(config, &Nodes::of_type(instance_type))?;
+    for fault in faults.into_iter().flat_map(|it| it.0) {
+        sim.add_fault(fault);
+    }
     let here = |port| SocketAddrV4::new(Ipv4Addr::LOCALHOST, port);
     let ec2 = listen_here(here(port))?;
     let port = ec2.local_addr().map_err(system("learn the port"))?.port();

@@ -4,6 +4,7 @@ mod background;
 mod down;
 mod ec2;
 mod enter;
+mod faults;
 mod pods;
 mod report;
 mod status;
@@ -18,8 +19,9 @@ use vpc_lab::addresses::SubnetLength;
 use vpc_lab::state::{LabFolder, STANDARD_ROOT};
 use vpc_lab::{LabConfig, LabName};
 use vpc_model::InstanceType;
-use vpc_sim::Secondary;
+use vpc_sim::{Secondary, WorldConfig};
 
+use faults::Faults;
 use report::Failure;
 
 /// A VPC on this machine: a router, two nodes with the real ipamd, pods made by the real aws-cni,
@@ -91,6 +93,12 @@ enum Command {
         /// Serve the first instance's metadata on this port of 127.0.0.1 too
         #[arg(long)]
         imds_port: Option<u16>,
+        /// Without delays: what is asked for is there at once, and descriptions show it
+        #[arg(long)]
+        immediate: bool,
+        /// A fault: a rule as JSON, or @FILE with a list of them; can be repeated
+        #[arg(long = "fault", value_name = "RULE", value_parser = faults::faults)]
+        faults: Vec<Faults>,
     },
 }
 
@@ -152,6 +160,10 @@ struct Settings {
     /// What the simulated cloud's delays and MAC addresses are drawn from
     #[arg(long)]
     seed: Option<u64>,
+    /// A fault of the simulated cloud: a rule as JSON, or @FILE with a list of them; can be
+    /// repeated
+    #[arg(long = "fault", value_name = "RULE", value_parser = faults::faults)]
+    faults: Vec<Faults>,
 }
 
 /// Does what the command line says.
@@ -173,7 +185,19 @@ pub(crate) fn run() -> ExitCode {
         Command::Node {
             command: NodeCommand::Exec { node, command },
         } => enter::node(&folder, node, &command),
-        Command::Ec2 { port, imds_port } => ec2::serve(port, imds_port),
+        Command::Ec2 {
+            port,
+            imds_port,
+            immediate,
+            faults,
+        } => {
+            let config = if immediate {
+                WorldConfig::immediate(0)
+            } else {
+                WorldConfig::default()
+            };
+            ec2::serve(config, faults, (port, imds_port))
+        }
     };
     outcome.unwrap_or_else(|failure| {
         eprintln!("vpc-lab: {failure}");
@@ -202,6 +226,7 @@ impl Settings {
         config.ipamd_env = self.variables.into_iter().collect::<BTreeMap<_, _>>();
         config.ec2_port = self.ec2_port;
         config.imds_hop_limit = self.imds_hop_limit;
+        config.faults = self.faults.into_iter().flat_map(|it| it.0).collect();
         config
     }
 
@@ -228,6 +253,9 @@ impl Settings {
         add("--ec2-port", self.ec2_port.map(|port| port.to_string()));
         add("--imds-hop-limit", Some(self.imds_hop_limit.to_string()));
         add("--seed", self.seed.map(|seed| seed.to_string()));
+        for rule in faults::arguments(&self.faults) {
+            add("--fault", Some(rule));
+        }
         arguments
     }
 }
@@ -258,7 +286,8 @@ mod tests {
     fn the_background_process_gets_the_same_settings() {
         let line = "vpc-lab --name a up --bin-dir /b --instance-type c5.large --set A=1=2 \
                     --subnet-length 26 --launch-prefixes 2 \
-                    --set B= --ec2-port 8123 --imds-hop-limit 2 --seed 7";
+                    --set B= --ec2-port 8123 --imds-hop-limit 2 --seed 7 \
+                    --fault {\"effect\":{\"kind\":\"lostResponse\"}}";
         let settings = |cli: Cli| {
             let (Command::Up(settings) | Command::Hold { settings, .. }) = cli.command else {
                 panic!("neither up nor hold");

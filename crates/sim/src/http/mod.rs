@@ -42,3 +42,8 @@ fn lost_answer() -> Response<Body> {
     let stream = futures_util::stream::iter([Err::<Bytes, _>(failure)]);
     Response::new(Body::from_stream(stream))
 }
+
+/// The names of the EC2 actions that are served, in order.
+pub fn actions() -> impl Iterator<Item = &'static str> {
+    dispatch::actions()
+}
