@@ -15,10 +15,12 @@ use vpc_ipam::targets::WarmSettings;
 use vpc_sim::fleet::{FleetConfig, Outcome, Rules, SdkRetries, Times, run};
 
 const USAGE: &str = "fleet [--nodes N] [--pods N] [--seed N] [--instance-type T] \
-[--prefixes] [--warm-ip N] [--minimum-ip N] [--minutes N] [--only ours|upstream|upstream-12]";
+[--prefixes] [--warm-ip N] [--minimum-ip N] [--minutes N] [--one-in N] [--jitter-ms N] \
+[--only ours|upstream|upstream-12]";
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut config = FleetConfig::new("m5.large".parse()?, 1000, 20, 1);
+    let mut budget = BudgetConfig::NODE;
     let mut only = None;
     let mut args = std::env::args().skip(1);
     while let Some(name) = args.next() {
@@ -38,6 +40,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             }
             "--warm-ip" => config.warm.warm_ip = Some(value()?.parse()?),
             "--minimum-ip" => config.warm.minimum_ip = Some(value()?.parse()?),
+            "--one-in" => budget.one_in = value()?.parse()?,
+            "--jitter-ms" => budget.start_jitter = Duration::from_millis(value()?.parse()?),
             "--only" => only = Some(value()?),
             _ => return Err(format!("{name} is not known\n{USAGE}").into()),
         }
@@ -47,7 +51,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         config.nodes, config.instance_type, config.pods, config.start_within, config.seed
     );
     let all = [
-        ("ours", Rules::Ours(Box::new(BudgetConfig::NODE))),
+        ("ours", Rules::Ours(Box::new(budget))),
         ("upstream", Rules::Upstream(SdkRetries::Standard)),
         ("upstream-12", Rules::Upstream(SdkRetries::Twelve)),
     ];

@@ -1,5 +1,6 @@
 //! `DescribeNetworkInterfaces`, and an ENI as responses have it.
 
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 use vpc_aws::ec2::wire::{
@@ -11,6 +12,7 @@ use vpc_model::{EniId, Ipv4Prefix, SecurityGroupId, Timestamp};
 
 use super::World;
 use super::filter::{Facts, NONE, chosen};
+use super::lookup::named;
 use super::modify::refuse_dry_run;
 use super::page::Paging;
 use super::state::{Attachment, Eni};
@@ -32,15 +34,16 @@ impl World {
     ) -> Result<DescribeNetworkInterfacesResponse, ApiError> {
         self.advance(now);
         refuse_dry_run(request.dry_run)?;
-        let ids: Vec<EniId> = request
+        let ids: BTreeSet<EniId> = request
             .network_interface_ids
             .iter()
             .map(|id| self.eni_id(Some(id)))
             .collect::<Result<_, _>>()?;
         let mut found = Vec::new();
-        for (id, eni) in &self.enis {
-            let named = ids.is_empty() || ids.contains(id);
-            if named && chosen(&request.filters, &eni.tags, || self.facts(id, eni))? {
+        for (id, eni) in named(&self.enis, &ids) {
+            if chosen(&request.filters, &eni.tags, |facts| {
+                self.facts(facts, id, eni)
+            })? {
                 found.push((id.to_string(), self.describe_eni(id, eni)));
             }
         }
@@ -58,13 +61,13 @@ impl World {
         })
     }
 
-    fn facts(&self, id: &EniId, eni: &Eni) -> Facts {
+    fn facts<'a>(&self, facts: Facts<'a>, id: &EniId, eni: &Eni) -> Facts<'a> {
         let attachment = eni.attachment.as_ref();
         let names = eni.security_groups.iter().map(|g| self.group_name(g));
         let all_addresses = eni.all_addresses();
         let is_primary = all_addresses.iter().map(|a| *a == eni.primary);
         let public_name = eni.public.map(|public| self.public_name(public));
-        Facts::default()
+        facts
             .with("network-interface-id", [id])
             .with("subnet-id", [&eni.subnet])
             .with("vpc-id", [&eni.vpc])
