@@ -1,5 +1,7 @@
-//! The daemon's one clock. The core is told the time; this is who tells it.
+//! The daemon's one clock, and its one source of chance. The core is told the time and what differs
+//! between nodes; this is who tells it.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use vpc_model::Timestamp;
@@ -11,4 +13,11 @@ pub fn now() -> Timestamp {
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
     Timestamp::from_millis(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// A number that differs between nodes and starts. The standard library keys every hasher from the
+/// kernel's random source.
+#[must_use]
+pub fn chance() -> u64 {
+    RandomState::new().build_hasher().finish()
 }

@@ -486,9 +486,10 @@ async fn ec2_client(
     let credentials = vpc_aws::credentials::default_chain(region, &trust, &proxy).await;
     let mut config = ec2::ClientConfig::new(endpoint, &identity.region, credentials);
     config.timeout = settings.http_timeout;
+    // AWS's buckets are the account's, shared by all its nodes.
+    config.budget = vpc_aws::Budget::new(vpc_aws::BudgetConfig::NODE);
     config.trust = trust;
     config.proxy = proxy;
     config.denied = Some(cluster::denied(teller));
-    config.budget = vpc_aws::Budget::new(vpc_aws::BudgetConfig::NODE);
     ec2::Client::new(config).map_err(client_error("EC2"))
 }

@@ -2,11 +2,13 @@
 //!
 //! [`world`] is pure: it holds the resources and EC2's rules about them, and time is an argument.
 //! [`fault`] decides which calls go wrong. [`http`] serves the world as the EC2 Query protocol and
-//! as IMDSv2, and [`Sim`] is the handle that ties them together.
+//! as IMDSv2, and [`Sim`] is the handle that ties them together. [`fleet`] lets many nodes live in
+//! one world, in virtual time.
 
 pub mod calls;
 mod error;
 pub mod fault;
+pub mod fleet;
 pub mod http;
 mod sim;
 pub mod world;

@@ -172,7 +172,8 @@ impl<E: Ec2> PoolTask<E> {
         let (handle, requests) = PoolHandle::new(QUEUE);
         let (outcomes_end, outcomes) = mpsc::unbounded_channel();
         let (notices_end, notices) = mpsc::unbounded_channel();
-        let pool = Pool::new(replay.ledger);
+        // Nodes that EC2 refused together must not ask again together.
+        let pool = Pool::new(replay.ledger).seeded(clock::chance());
         let (readiness, readiness_end) = watch::channel(Readiness::Starting(Stage::Metadata));
         let (snapshot, snapshot_end) = watch::channel(Arc::new(Snapshot::of(&pool)));
         let (wired, wired_end) = watch::channel(Vec::new());

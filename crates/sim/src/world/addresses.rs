@@ -46,14 +46,20 @@ impl World {
         let eni = self.eni(&id)?;
         self.check_limit(eni, &wanted)?;
         let subnet = eni.subnet.clone();
-        let mut space = self.subnet(&subnet)?.space.clone();
         let moves = self.moves(&subnet, &wanted, request.allow_reassignment == Some(true))?;
+        let space = &mut self.subnet_mut(&subnet)?.space;
         for (_, address) in &moves {
             space.give(*address);
         }
-        let (addresses, prefixes) = wanted.take(&mut space)?;
+        let taken = wanted.take(space);
+        if taken.is_err() {
+            for (_, address) in &moves {
+                // It was taken a moment ago.
+                let _ = space.take_exact(*address);
+            }
+        }
+        let (addresses, prefixes) = taken?;
 
-        self.subnet_mut(&subnet)?.space = space;
         for (loser, address) in moves {
             self.eni_mut(&loser)?.secondaries.retain(|a| *a != address);
             self.announce(&loser);

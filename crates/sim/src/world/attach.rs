@@ -7,6 +7,7 @@ use vpc_aws::ec2::wire::{
 use vpc_model::{DeviceIndex, EniId, InstanceId, NetworkCard, Timestamp};
 
 use super::World;
+use super::agenda::Subject;
 use super::modify::refuse_dry_run;
 use super::state::{Attachment, Eni, Instance};
 use super::wanted::address_limit;
@@ -60,7 +61,7 @@ impl World {
             network_card_index: Some(attachment.card.0.into()),
             ..Default::default()
         };
-        self.eni_mut(&id)?.attachment = Some(attachment);
+        self.bind(&id, attachment)?;
         self.announce(&id);
         self.changed();
         Ok(response)
@@ -102,10 +103,8 @@ impl World {
             )));
         };
         let on_card: Vec<&Attachment> = self
-            .enis
-            .values()
-            .filter_map(|eni| eni.attachment.as_ref())
-            .filter(|other| other.instance == place.instance && other.card == place.card)
+            .attachments_of(&place.instance)
+            .filter(|other| other.card == place.card)
             .collect();
         if on_card.iter().any(|other| other.device == place.device) {
             return Err(ApiError::invalid(format!(
@@ -156,8 +155,9 @@ impl World {
         if let Some(attachment) = self.eni_mut(&id)?.attachment.as_mut() {
             attachment.ends_at = Some(ends_at);
         }
+        self.note(ends_at, Subject::Eni(id.clone()));
         self.changed();
-        self.end_attachments();
+        self.end_attachment(&id);
         Ok(DetachNetworkInterfaceResponse {
             r#return: Some(true),
             ..Default::default()
@@ -171,29 +171,50 @@ impl World {
             && instance.is_some_and(|i| i.limits.default_card == attachment.card)
     }
 
-    /// Ends the attachments that are due; metadata learns of it later.
-    pub(super) fn end_attachments(&mut self) {
+    /// Makes an attachment an ENI's, and notes what will become of it.
+    pub(super) fn bind(&mut self, id: &EniId, attachment: Attachment) -> Result<(), ApiError> {
+        for at in attachment.moments() {
+            self.note(at, Subject::Eni(id.clone()));
+        }
+        let on = self.attached.entry(attachment.instance.clone());
+        on.or_default().insert(id.clone());
+        self.eni_mut(id)?.attachment = Some(attachment);
+        Ok(())
+    }
+
+    /// The attachments of an instance.
+    pub(super) fn attachments_of(
+        &self,
+        instance: &InstanceId,
+    ) -> impl Iterator<Item = &Attachment> {
+        let on = self.attached.get(instance).into_iter().flatten();
+        on.filter_map(|id| self.enis.get(id)?.attachment.as_ref())
+            .filter(move |attachment| attachment.instance == *instance)
+    }
+
+    /// Ends an ENI's attachment if that is due; metadata learns of it later.
+    pub(super) fn end_attachment(&mut self, id: &EniId) {
         let now = self.now;
         let over = |a: &Attachment| a.ends_at.is_some_and(|at| at <= now);
-        let ends = |eni: &Eni| eni.attachment.as_ref().is_some_and(over);
-        let due = self.enis.iter().filter(|(_, eni)| ends(eni));
-        let due: Vec<EniId> = due.map(|(id, _)| id.clone()).collect();
-        for id in due {
-            self.before_change_of(&id);
-            let Some(eni) = self.enis.get_mut(&id) else {
-                continue;
-            };
-            let Some(ended) = eni.attachment.take() else {
-                continue;
-            };
-            self.revision += 1;
-            let lag = self.config.imds_lag.sample(&mut self.random);
-            let since = ended.ends_at.unwrap_or(now);
-            if let Some(instance) = self.instances.get_mut(&ended.instance) {
-                instance.metadata.announce(since + lag, eni.mac, None);
-                instance.metadata.advance(now);
-            }
+        let attachment = |eni: &Eni| eni.attachment.as_ref().is_some_and(over);
+        if !self.enis.get(id).is_some_and(attachment) {
+            return;
         }
+        self.before_change_of(id);
+        let Some(eni) = self.enis.get_mut(id) else {
+            return;
+        };
+        let Some(ended) = eni.attachment.take() else {
+            return;
+        };
+        let mac = eni.mac;
+        self.revision += 1;
+        if let Some(on) = self.attached.get_mut(&ended.instance) {
+            on.remove(id);
+        }
+        let lag = self.config.imds_lag.sample(&mut self.random);
+        let since = ended.ends_at.unwrap_or(now);
+        self.tell(&ended.instance, since + lag, mac, None);
     }
 }
 

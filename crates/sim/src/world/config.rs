@@ -41,7 +41,7 @@ impl Span {
     }
 
     /// Draws a delay, in whole milliseconds.
-    pub(super) fn sample(self, random: &mut Random) -> Duration {
+    pub(crate) fn sample(self, random: &mut Random) -> Duration {
         let millis = |d: Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
         let (min, max) = (millis(self.min), millis(self.max));
         Duration::from_millis(min.saturating_add(random.below(max.saturating_sub(min))))

@@ -146,20 +146,23 @@ impl World {
         }
         let subnet = self.subnet(&blueprint.subnet)?;
         let (vpc, zone) = (subnet.vpc.clone(), subnet.availability_zone.clone());
-        let mut space = subnet.space.clone();
+        let space = &mut self.subnet_mut(&blueprint.subnet)?.space;
         let primary = match blueprint.primary {
             Some(address) => {
-                take_exact(&mut space, address)?;
+                take_exact(space, address)?;
                 address
             }
             None => {
-                let (taken, _) = Wanted::Addresses(1).take(&mut space)?;
+                let (taken, _) = Wanted::Addresses(1).take(space)?;
                 let first = taken.first().copied();
                 first.ok_or_else(insufficient_addresses)?
             }
         };
-        let (secondaries, prefixes) = blueprint.wanted.take(&mut space)?;
-        self.subnet_mut(&blueprint.subnet)?.space = space;
+        let taken = blueprint.wanted.take(space);
+        if taken.is_err() {
+            space.give(primary);
+        }
+        let (secondaries, prefixes) = taken?;
         let id: EniId = self.random.id("eni-");
         let eni = Eni {
             mac: self.random.mac(),

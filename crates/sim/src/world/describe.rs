@@ -1,5 +1,7 @@
 //! `DescribeInstances`, and an instance as responses have it.
 
+use std::collections::BTreeSet;
+
 use vpc_aws::ec2::wire::{
     DescribeInstancesRequest, DescribeInstancesResponse, Instance as WireInstance,
     InstanceMetadataOptions, InstanceNetworkInterface, InstanceNetworkInterfaceAssociation,
@@ -10,6 +12,7 @@ use vpc_model::{InstanceId, Timestamp};
 
 use super::World;
 use super::filter::{Facts, chosen};
+use super::lookup::named;
 use super::modify::refuse_dry_run;
 use super::page::Paging;
 use super::state::{Eni, Instance};
@@ -29,16 +32,15 @@ impl World {
     ) -> Result<DescribeInstancesResponse, ApiError> {
         self.advance(now);
         refuse_dry_run(request.dry_run)?;
-        let ids: Vec<InstanceId> = request
+        let ids: BTreeSet<InstanceId> = request
             .instance_ids
             .iter()
             .map(|id| self.instance_id(Some(id)))
             .collect::<Result<_, _>>()?;
         let mut found = Vec::new();
-        for (id, instance) in &self.instances {
-            let named = ids.is_empty() || ids.contains(id);
-            let facts = || self.instance_facts(id, instance);
-            if named && chosen(&request.filters, &instance.tags, facts)? {
+        for (id, instance) in named(&self.instances, &ids) {
+            let facts = |facts| self.instance_facts(facts, id, instance);
+            if chosen(&request.filters, &instance.tags, facts)? {
                 found.push((id.to_string(), (id, instance)));
             }
         }
@@ -72,7 +74,12 @@ impl World {
         })
     }
 
-    fn instance_facts(&self, id: &InstanceId, instance: &Instance) -> Facts {
+    fn instance_facts<'a>(
+        &self,
+        facts: Facts<'a>,
+        id: &InstanceId,
+        instance: &Instance,
+    ) -> Facts<'a> {
         let primary = self.primary_eni(id);
         let private_name = primary.map(|eni| self.private_name(eni.primary));
         let here = |eni: &Eni| eni.attachment.as_ref().is_some_and(|a| &a.instance == id);
@@ -81,7 +88,7 @@ impl World {
             .iter()
             .filter(|(_, eni)| here(eni))
             .map(|(id, _)| id);
-        Facts::default()
+        facts
             .with("instance-id", [id])
             .with("instance-type", [&instance.instance_type])
             .with("availability-zone", [&instance.availability_zone])

@@ -1,13 +1,14 @@
 //! What descriptions of ENIs show: EC2 answers them from copies, which lag behind its changes (EC2
 //! developer guide, "Eventual consistency in the Amazon EC2 API").
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use vpc_model::{EniId, Timestamp};
 
 use super::World;
 use super::config::Span;
-use super::lookup::{eni_not_found, parse_id, required};
+
+use super::lookup::{eni_not_found, named, parse_id, required};
 use super::state::Eni;
 use crate::error::ApiError;
 
@@ -37,14 +38,21 @@ impl World {
 
     /// Descriptions catch up.
     pub(super) fn catch_up(&mut self) {
+        if self.shown.is_empty() {
+            return;
+        }
         let now = self.now;
         self.shown.retain(|_, shown| shown.until > now);
     }
 
-    /// The ENIs as descriptions show them.
-    pub(super) fn described_enis(&self) -> BTreeMap<&EniId, &Eni> {
-        let mut enis: BTreeMap<&EniId, &Eni> = self.enis.iter().collect();
-        for (id, shown) in &self.shown {
+    /// The ENIs with these ids, or all of them, as descriptions show them.
+    pub(super) fn described_enis<'a>(
+        &'a self,
+        ids: &'a BTreeSet<EniId>,
+    ) -> BTreeMap<&'a EniId, &'a Eni> {
+        let mut enis: BTreeMap<&EniId, &Eni> = named(&self.enis, ids).collect();
+        let asked = |id: &EniId| ids.is_empty() || ids.contains(id);
+        for (id, shown) in self.shown.iter().filter(|(id, _)| asked(id)) {
             match &shown.was {
                 Some(was) => enis.insert(id, was),
                 None => enis.remove(id),

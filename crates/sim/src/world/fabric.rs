@@ -1,10 +1,12 @@
 //! The world as a network sees it: what has to be cabled, and with which addresses.
 
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
 use vpc_model::{
     DeviceIndex, EniId, InstanceId, Ipv4Prefix, MacAddress, NetworkCard, SecurityGroupId, SubnetId,
+    Timestamp,
 };
 
 use super::World;
@@ -77,6 +79,7 @@ impl World {
     /// The fabric as of the last call or [`World::advance`].
     #[must_use]
     pub fn fabric(&self) -> FabricView {
+        let mut enis = self.fabric_enis();
         FabricView {
             vpc_cidrs: self.vpcs.values().map(|vpc| vpc.cidr).collect(),
             subnets: self
@@ -98,38 +101,52 @@ impl World {
                 .map(|(id, instance)| FabricInstance {
                     id: id.clone(),
                     name: instance.name.clone(),
-                    enis: self.fabric_enis(id),
+                    enis: enis.remove(id).unwrap_or_default(),
                 })
                 .collect(),
         }
     }
 
-    fn fabric_enis(&self, instance: &InstanceId) -> Vec<FabricEni> {
-        let mut enis: Vec<FabricEni> = self
-            .enis
-            .iter()
-            .filter_map(|(id, eni)| {
-                let attachment = eni.attachment.as_ref()?;
-                if &attachment.instance != instance || attachment.link_from > self.now {
-                    return None;
-                }
-                Some(FabricEni {
-                    id: id.clone(),
-                    mac: eni.mac,
-                    device: attachment.device,
-                    card: attachment.card,
-                    subnet: eni.subnet.clone(),
-                    subnet_cidr: self.subnets.get(&eni.subnet)?.space.cidr(),
-                    primary: eni.primary,
-                    addresses: eni.all_addresses(),
-                    prefixes: eni.prefixes.clone(),
-                    public: eni.public,
-                    source_dest_check: eni.source_dest_check,
-                    security_groups: eni.security_groups.clone(),
-                })
-            })
-            .collect();
-        enis.sort_by_key(|eni| (eni.card, eni.device));
-        enis
+    /// When the link of an ENI is, or will be, in its instance; nothing for one that is not
+    /// attached.
+    #[must_use]
+    pub fn link_from(&self, eni: &EniId) -> Option<Timestamp> {
+        let attachment = self.enis.get(eni)?.attachment.as_ref()?;
+        Some(attachment.link_from)
+    }
+
+    /// The ENIs whose link is present, by instance.
+    fn fabric_enis(&self) -> BTreeMap<InstanceId, Vec<FabricEni>> {
+        let mut by_instance: BTreeMap<InstanceId, Vec<FabricEni>> = BTreeMap::new();
+        for (id, eni) in &self.enis {
+            let Some(attachment) = eni.attachment.as_ref() else {
+                continue;
+            };
+            let Some(subnet) = self.subnets.get(&eni.subnet) else {
+                continue;
+            };
+            if attachment.link_from > self.now {
+                continue;
+            }
+            let on = by_instance.entry(attachment.instance.clone()).or_default();
+            on.push(FabricEni {
+                id: id.clone(),
+                mac: eni.mac,
+                device: attachment.device,
+                card: attachment.card,
+                subnet: eni.subnet.clone(),
+                subnet_cidr: subnet.space.cidr(),
+                primary: eni.primary,
+                addresses: eni.all_addresses(),
+                prefixes: eni.prefixes.clone(),
+                public: eni.public,
+                source_dest_check: eni.source_dest_check,
+                security_groups: eni.security_groups.clone(),
+            });
+        }
+        for enis in by_instance.values_mut() {
+            enis.sort_by_key(|eni| (eni.card, eni.device));
+        }
+        by_instance
     }
 }

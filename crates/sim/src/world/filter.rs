@@ -11,18 +11,26 @@ use crate::error::ApiError;
 /// The values of a filter that exists, for a resource that has none.
 pub(super) const NONE: [&str; 0] = [];
 
-/// A resource as filters see it: each filter name with the values it has.
-#[derive(Debug, Default)]
-pub(super) struct Facts(BTreeMap<&'static str, Vec<String>>);
+/// A resource as some filters see it: the filter names that exist, with the values it has.
+#[derive(Debug)]
+pub(super) struct Facts<'a> {
+    filters: &'a [Filter],
+    known: BTreeMap<&'static str, Vec<String>>,
+}
 
-impl Facts {
-    /// Says that the resource has a value; also that the filter name exists.
+impl Facts<'_> {
+    /// Says that the resource has a value; also that the filter name exists. What no filter asks
+    /// for is not kept.
     pub(super) fn with(
         mut self,
         name: &'static str,
         values: impl IntoIterator<Item = impl ToString>,
     ) -> Self {
-        let entry = self.0.entry(name).or_default();
+        let asks = |filter: &Filter| filter.name.as_deref() == Some(name);
+        if !self.filters.iter().any(asks) {
+            return self;
+        }
+        let entry = self.known.entry(name).or_default();
         entry.extend(values.into_iter().map(|value| value.to_string()));
         self
     }
@@ -31,9 +39,9 @@ impl Facts {
     ///
     /// # Errors
     /// `InvalidParameterValue` for a filter that the resource's kind does not have.
-    fn meet(&self, tags: &Tags, filters: &[Filter]) -> Result<bool, ApiError> {
+    fn meet(&self, tags: &Tags) -> Result<bool, ApiError> {
         let mut all = true;
-        for filter in filters {
+        for filter in self.filters {
             let name = required(filter.name.as_deref(), "Filter.Name")?;
             let values = &filter.values;
             let any = |have: &str| values.iter().any(|wanted| matches(wanted, have));
@@ -41,7 +49,7 @@ impl Facts {
                 tags.get(key).is_some_and(|value| any(value))
             } else if name == "tag-key" {
                 tags.keys().any(|key| any(key))
-            } else if let Some(have) = self.0.get(name) {
+            } else if let Some(have) = self.known.get(name) {
                 have.iter().any(|value| any(value))
             } else {
                 let message = format!("The filter '{name}' is invalid");
@@ -57,17 +65,24 @@ impl Facts {
 ///
 /// # Errors
 /// As [`Facts::meet`].
-pub(super) fn chosen(
-    filters: &[Filter],
+pub(super) fn chosen<'a>(
+    filters: &'a [Filter],
     tags: &Tags,
-    facts: impl FnOnce() -> Facts,
+    gather: impl FnOnce(Facts<'a>) -> Facts<'a>,
 ) -> Result<bool, ApiError> {
-    Ok(filters.is_empty() || facts().meet(tags, filters)?)
+    let facts = Facts {
+        filters,
+        known: BTreeMap::new(),
+    };
+    Ok(filters.is_empty() || gather(facts).meet(tags)?)
 }
 
 /// Whether `text` has the form `pattern`: `*` stands for any characters, `?` for one, and a
 /// backslash takes the special meaning from the next.
 fn matches(pattern: &str, text: &str) -> bool {
+    if !pattern.contains(['*', '?', '\\']) {
+        return pattern == text;
+    }
     let text: Vec<char> = text.chars().collect();
     // Which lengths of the text's beginning the pattern's beginning can stand for.
     let mut reach = vec![false; text.len() + 1];

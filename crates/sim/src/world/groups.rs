@@ -1,5 +1,7 @@
 //! Security groups: `CreateSecurityGroup`, `DescribeSecurityGroups`, `DeleteSecurityGroup`.
 
+use std::collections::BTreeSet;
+
 use vpc_aws::ec2::wire::{
     CreateSecurityGroupRequest, CreateSecurityGroupResponse, DeleteSecurityGroupRequest,
     DeleteSecurityGroupResponse, DescribeSecurityGroupsRequest, DescribeSecurityGroupsResponse,
@@ -9,7 +11,7 @@ use vpc_model::{SecurityGroupId, Timestamp};
 
 use super::World;
 use super::filter::{Facts, chosen};
-use super::lookup::required;
+use super::lookup::{named, required};
 use super::modify::refuse_dry_run;
 use super::page::Paging;
 use super::state::SecurityGroup;
@@ -86,16 +88,15 @@ impl World {
                 format!("The security group '{name}' does not exist in default VPC"),
             ));
         }
-        let ids: Vec<SecurityGroupId> = request
+        let ids: BTreeSet<SecurityGroupId> = request
             .group_ids
             .iter()
             .map(|id| self.group_id(Some(id)))
             .collect::<Result<_, _>>()?;
         let mut found = Vec::new();
-        for (id, group) in &self.groups {
-            let named = ids.is_empty() || ids.contains(id);
-            let facts = || self.group_facts(id, group);
-            if named && chosen(&request.filters, &group.tags, facts)? {
+        for (id, group) in named(&self.groups, &ids) {
+            let facts = |facts| self.group_facts(facts, id, group);
+            if chosen(&request.filters, &group.tags, facts)? {
                 found.push((id.to_string(), self.describe_group(id, group)));
             }
         }
@@ -127,8 +128,13 @@ impl World {
         }
     }
 
-    fn group_facts(&self, id: &SecurityGroupId, group: &SecurityGroup) -> Facts {
-        let facts = Facts::default()
+    fn group_facts<'a>(
+        &self,
+        facts: Facts<'a>,
+        id: &SecurityGroupId,
+        group: &SecurityGroup,
+    ) -> Facts<'a> {
+        let facts = facts
             .with("group-id", [id])
             .with("group-name", [&group.name])
             .with("description", [&group.description])
@@ -138,7 +144,7 @@ impl World {
         self.rule_facts(facts, group, true)
     }
 
-    fn rule_facts(&self, facts: Facts, group: &SecurityGroup, egress: bool) -> Facts {
+    fn rule_facts<'a>(&self, facts: Facts<'a>, group: &SecurityGroup, egress: bool) -> Facts<'a> {
         let names = if egress {
             EGRESS_FILTERS
         } else {

@@ -96,16 +96,12 @@ impl World {
             ends_at: None,
             delete_on_termination: true,
         };
+        self.bind(eni, attachment)?;
         let state = self.eni_mut(eni)?;
-        state.attachment = Some(attachment);
         state.public = public;
         let mac = state.mac;
         let facts = self.meta_eni(eni);
-        let now = self.now;
-        if let Some(instance) = self.instances.get_mut(instance) {
-            instance.metadata.announce(now, mac, facts);
-            instance.metadata.advance(now);
-        }
+        self.tell(instance, self.now, mac, facts);
         self.changed();
         Ok(())
     }
@@ -147,12 +143,15 @@ impl World {
 
     pub(super) fn end_instance(&mut self, id: &InstanceId) {
         let mut deleted = Vec::new();
-        for (eni, state) in &mut self.enis {
+        for eni in self.attached.remove(id).into_iter().flatten() {
+            let Some(state) = self.enis.get_mut(&eni) else {
+                continue;
+            };
             let here = |a: &mut Attachment| &a.instance == id;
             if let Some(ended) = state.attachment.take_if(here) {
                 state.public = None;
                 if ended.delete_on_termination {
-                    deleted.push(eni.clone());
+                    deleted.push(eni);
                 }
             }
         }

@@ -1,5 +1,6 @@
 //! `DescribeNetworkInterfaces`, and an ENI as responses have it.
 
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 use vpc_aws::ec2::wire::{
@@ -32,15 +33,16 @@ impl World {
     ) -> Result<DescribeNetworkInterfacesResponse, ApiError> {
         self.advance(now);
         refuse_dry_run(request.dry_run)?;
-        let ids: Vec<EniId> = request
+        let ids: BTreeSet<EniId> = request
             .network_interface_ids
             .iter()
             .map(|id| self.described_eni_id(id))
             .collect::<Result<_, _>>()?;
         let mut found = Vec::new();
-        for (id, eni) in self.described_enis() {
-            let named = ids.is_empty() || ids.contains(id);
-            if named && chosen(&request.filters, &eni.tags, || self.facts(id, eni))? {
+        for (id, eni) in self.described_enis(&ids) {
+            if chosen(&request.filters, &eni.tags, |facts| {
+                self.facts(facts, id, eni)
+            })? {
                 found.push((id.to_string(), self.describe_eni(id, eni)));
             }
         }
@@ -58,13 +60,13 @@ impl World {
         })
     }
 
-    fn facts(&self, id: &EniId, eni: &Eni) -> Facts {
+    fn facts<'a>(&self, facts: Facts<'a>, id: &EniId, eni: &Eni) -> Facts<'a> {
         let attachment = eni.attachment.as_ref();
         let names = eni.security_groups.iter().map(|g| self.group_name(g));
         let all_addresses = eni.all_addresses();
         let is_primary = all_addresses.iter().map(|a| *a == eni.primary);
         let public_name = eni.public.map(|public| self.public_name(public));
-        Facts::default()
+        facts
             .with("network-interface-id", [id])
             .with("subnet-id", [&eni.subnet])
             .with("vpc-id", [&eni.vpc])

@@ -10,6 +10,7 @@ use vpc_aws::ec2::wire::{RunInstancesRequest, RunInstancesResponse};
 use vpc_model::{DeviceIndex, EniId, InstanceId, Timestamp};
 
 use super::World;
+use super::agenda::Subject;
 use super::attach::{Place, check_fit};
 use super::config::PublicAddress;
 use super::launch_order::{Interface, LaunchOrder, Source};
@@ -123,6 +124,7 @@ impl World {
             tags: order.tags.clone(),
             metadata: Metadata::default(),
         };
+        self.note(instance.running_from, Subject::Instance(id.clone()));
         self.instances.insert(id.clone(), instance);
         for interface in &order.interfaces {
             self.launch_interface(&id, interface)?;
@@ -175,16 +177,12 @@ impl World {
             ends_at: None,
             delete_on_termination: new.delete_on_termination,
         };
+        self.bind(&eni, attachment)?;
         let state = self.eni_mut(&eni)?;
-        state.attachment = Some(attachment);
         state.public = public;
         let mac = state.mac;
         let facts = self.meta_eni(&eni);
-        let now = self.now;
-        if let Some(instance) = self.instances.get_mut(id) {
-            instance.metadata.announce(running_from, mac, facts);
-            instance.metadata.advance(now);
-        }
+        self.tell(id, running_from, mac, facts);
         Ok(())
     }
 

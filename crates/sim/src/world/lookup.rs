@@ -1,6 +1,7 @@
 //! Ids in requests: read, found, or refused with EC2's code for that kind of resource. The
 //! messages name the id between quotes, as EC2's do; clients are known to look for it there.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
 use vpc_model::{AttachmentId, EniId, InstanceId, SecurityGroupId, SubnetId, VpcId};
@@ -42,6 +43,15 @@ fn not_found(code: &str, what: &str, id: &str) -> ApiError {
         &format!("{code}.NotFound"),
         format!("The {what} '{id}' does not exist"),
     )
+}
+
+/// The entries with these ids, or all; by id.
+pub(super) fn named<'a, K: Ord, V>(
+    map: &'a BTreeMap<K, V>,
+    ids: &'a BTreeSet<K>,
+) -> impl Iterator<Item = (&'a K, &'a V)> {
+    let all = ids.is_empty().then(|| map.iter()).into_iter().flatten();
+    all.chain(ids.iter().filter_map(|id| map.get_key_value(id)))
 }
 
 impl World {

@@ -12,6 +12,7 @@ use vpc_model::{
 };
 
 use super::World;
+use super::agenda::Subject;
 use crate::error::ApiError;
 
 /// An ENI as the metadata service describes it.
@@ -68,10 +69,12 @@ impl Metadata {
     }
 
     /// Announces a change for a moment; later if an earlier change to the ENI is still due then.
-    pub(crate) fn announce(&mut self, at: Timestamp, mac: MacAddress, eni: Option<MetaEni>) {
+    /// Returns for when.
+    fn announce(&mut self, at: Timestamp, mac: MacAddress, eni: Option<MetaEni>) -> Timestamp {
         let earlier = self.pending.iter().filter(|p| p.mac == mac).map(|p| p.at);
         let at = earlier.max().map_or(at, |earlier| earlier.max(at));
         self.pending.push(Pending { at, mac, eni });
+        at
     }
 
     /// Learns what is due; whether anything was. The order of announcement is the order per ENI.
@@ -105,19 +108,26 @@ impl World {
     /// `InvalidInstanceID.NotFound`.
     pub fn freeze_metadata(&mut self, id: &InstanceId, until: Timestamp) -> Result<(), ApiError> {
         self.instance(id)?;
-        if let Some(instance) = self.instances.get_mut(id) {
-            instance.metadata.frozen_until = until;
-        }
+        self.freeze(id, until);
         self.changed();
         Ok(())
     }
 
     /// The same for every instance.
     pub fn freeze_all_metadata(&mut self, until: Timestamp) {
-        for instance in self.instances.values_mut() {
-            instance.metadata.frozen_until = until;
+        let all: Vec<InstanceId> = self.instances.keys().cloned().collect();
+        for id in &all {
+            self.freeze(id, until);
         }
         self.changed();
+    }
+
+    fn freeze(&mut self, id: &InstanceId, until: Timestamp) {
+        if let Some(instance) = self.instances.get_mut(id) {
+            instance.metadata.frozen_until = until;
+        }
+        self.note(until, Subject::Instance(id.clone()));
+        self.learn(id);
     }
 
     /// Leaves an ENI out of its instance's metadata before `until`, as if it were not attached:
@@ -129,13 +139,16 @@ impl World {
         let eni = self.eni(id)?;
         let mac = eni.mac;
         let instance = eni.attachment.as_ref().map(|a| a.instance.clone());
-        match instance.and_then(|instance| self.instances.get_mut(&instance)) {
-            Some(instance) => instance.metadata.hidden.insert(mac, until),
-            None => {
-                let message = format!("Interface '{id}' is not attached to an instance.");
-                return Err(ApiError::client("IncorrectState", message));
-            }
+        let Some((id, instance)) = instance.and_then(|id| {
+            let instance = self.instances.get_mut(&id)?;
+            Some((id, instance))
+        }) else {
+            let message = format!("Interface '{id}' is not attached to an instance.");
+            return Err(ApiError::client("IncorrectState", message));
         };
+        instance.metadata.hidden.insert(mac, until);
+        self.note(until, Subject::Instance(id.clone()));
+        self.learn(&id);
         self.changed();
         Ok(())
     }
@@ -151,9 +164,22 @@ impl World {
             return;
         };
         let at = attachment.link_from.max(self.now) + lag;
-        if let Some(instance) = self.instances.get_mut(&attachment.instance) {
-            instance.metadata.announce(at, mac, Some(facts));
-            instance.metadata.advance(self.now);
+        self.tell(&attachment.instance, at, mac, Some(facts));
+    }
+
+    /// Announces something to an instance's metadata service for a moment.
+    pub(super) fn tell(
+        &mut self,
+        id: &InstanceId,
+        at: Timestamp,
+        mac: MacAddress,
+        facts: Option<MetaEni>,
+    ) {
+        let now = self.now;
+        if let Some(instance) = self.instances.get_mut(id) {
+            let at = instance.metadata.announce(at, mac, facts);
+            instance.metadata.advance(now);
+            self.note(at, Subject::Instance(id.clone()));
         }
     }
 

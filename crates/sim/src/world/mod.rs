@@ -5,6 +5,7 @@
 //! request leaves no trace.
 
 mod addresses;
+mod agenda;
 mod attach;
 mod config;
 mod create;
@@ -40,7 +41,7 @@ mod types;
 mod vpcs;
 mod wanted;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use vpc_model::{EniId, InstanceId, SecurityGroupId, SubnetId, Timestamp, VpcId};
 
@@ -69,6 +70,9 @@ pub struct World {
     creations: BTreeMap<String, Creation>,
     launches: BTreeMap<String, Launch>,
     levels: throttle::Levels,
+    agenda: agenda::Agenda,
+    /// The ENIs of each instance, and perhaps some that are no longer.
+    attached: BTreeMap<InstanceId, BTreeSet<EniId>>,
 }
 
 impl World {
@@ -89,6 +93,8 @@ impl World {
             creations: BTreeMap::new(),
             launches: BTreeMap::new(),
             levels: throttle::Levels::default(),
+            agenda: agenda::Agenda::default(),
+            attached: BTreeMap::new(),
         }
     }
 
@@ -102,52 +108,6 @@ impl World {
     #[must_use]
     pub fn revision(&self) -> u64 {
         self.revision
-    }
-
-    /// Lets time pass up to `now`: links appear, attachments begin and end, metadata catches up.
-    /// A moment in the past changes nothing.
-    pub fn advance(&mut self, now: Timestamp) {
-        let before = self.now;
-        self.now = before.max(now);
-        let passed = |at: Timestamp| before < at && at <= self.now;
-        let moved = self
-            .enis
-            .values()
-            .filter_map(|eni| eni.attachment.as_ref())
-            .any(|attachment| attachment.moments().any(passed));
-        let begun = |instance: &Instance| instance.moments().any(passed);
-        if moved || self.instances.values().any(begun) {
-            self.revision += 1;
-        }
-        self.catch_up();
-        self.end_attachments();
-        self.end_instances();
-        for instance in self.instances.values_mut() {
-            if instance.metadata.advance(self.now) {
-                self.revision += 1;
-            }
-        }
-    }
-
-    /// When something will next happen by itself.
-    #[must_use]
-    pub fn next_event(&self) -> Option<Timestamp> {
-        let attachments = self
-            .enis
-            .values()
-            .filter_map(|eni| eni.attachment.as_ref())
-            .flat_map(state::Attachment::moments)
-            .filter(|at| *at > self.now);
-        let instances = self
-            .instances
-            .values()
-            .flat_map(Instance::moments)
-            .filter(|at| *at > self.now);
-        let metadata = self
-            .instances
-            .values()
-            .filter_map(|instance| instance.metadata.next_event());
-        attachments.chain(instances).chain(metadata).min()
     }
 
     fn changed(&mut self) {

@@ -8,6 +8,7 @@ use vpc_model::{EniId, Timestamp};
 
 use super::World;
 use super::lookup::required;
+use super::state::Attachment;
 use crate::error::ApiError;
 
 /// Answers a request that only asks whether it would be permitted.
@@ -102,16 +103,14 @@ impl World {
         let delete = changes
             .delete_on_termination
             .ok_or_else(|| ApiError::missing("attachment.deleteOnTermination"))?;
-        let (owner, _) = self.attachment(Some(wanted))?;
-        let attachment = self.eni_mut(id)?.attachment.as_mut();
-        match attachment {
-            Some(attachment) if &owner == id => {
-                attachment.delete_on_termination = delete;
-                Ok(())
-            }
-            Some(_) | None => Err(ApiError::invalid(format!(
-                "The attachment '{wanted}' is not one of interface '{id}'"
-            ))),
+        let own = |attachment: &&mut Attachment| attachment.id.as_str() == wanted;
+        if let Some(attachment) = self.eni_mut(id)?.attachment.as_mut().filter(own) {
+            attachment.delete_on_termination = delete;
+            return Ok(());
         }
+        self.attachment(Some(wanted))?;
+        Err(ApiError::invalid(format!(
+            "The attachment '{wanted}' is not one of interface '{id}'"
+        )))
     }
 }

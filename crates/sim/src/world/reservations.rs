@@ -12,7 +12,7 @@ use vpc_aws::ec2::wire::{
 use vpc_model::{SubnetId, Timestamp};
 
 use super::World;
-use super::filter::{Facts, chosen};
+use super::filter::chosen;
 use super::lookup::required;
 use super::modify::refuse_dry_run;
 use super::page::Paging;
@@ -89,12 +89,12 @@ impl World {
         let subnet = self.subnet_id(request.subnet_id.as_deref())?;
         let mut found = Vec::new();
         for (id, reservation) in &self.subnet(&subnet)?.reservations {
-            let facts = || {
-                Facts::default()
+            let meets = chosen(&request.filters, &reservation.tags, |facts| {
+                facts
                     .with("reservationType", [reservation.reserved_for.name()])
                     .with("subnet-id", [&subnet])
-            };
-            if chosen(&request.filters, &reservation.tags, facts)? {
+            })?;
+            if meets {
                 let described = self.describe_reservation(&subnet, id, reservation);
                 found.push((id.clone(), described));
             }

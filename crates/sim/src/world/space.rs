@@ -21,6 +21,8 @@ pub(crate) struct Space {
     taken: BTreeSet<Ipv4Addr>,
     prefixes: BTreeSet<Ipv4Prefix>,
     reservations: Vec<(Ipv4Net, ReservedFor)>,
+    /// No usable address below is free and unreserved: where a search may begin.
+    searched: u32,
 }
 
 /// What a range is reserved for.
@@ -66,6 +68,7 @@ impl Space {
             taken: BTreeSet::new(),
             prefixes: BTreeSet::new(),
             reservations: Vec::new(),
+            searched: 0,
         }
     }
 
@@ -76,6 +79,7 @@ impl Space {
 
     /// Ends a reservation.
     pub(crate) fn release_range(&mut self, range: Ipv4Net) {
+        self.searched = 0;
         self.reservations.retain(|(other, _)| *other != range);
     }
 
@@ -124,12 +128,17 @@ impl Space {
 
     /// Takes the lowest free addresses, all or none.
     pub(crate) fn take(&mut self, count: usize) -> Result<Vec<Ipv4Addr>, Refusal> {
-        let found: Vec<Ipv4Addr> = self
-            .free(|address| self.reservation(address).is_none())
+        let usable = self.usable();
+        let found: Vec<Ipv4Addr> = (usable.start.max(self.searched)..usable.end)
+            .map(Ipv4Addr::from)
+            .filter(|address| self.is_free(*address) && self.reservation(*address).is_none())
             .take(count)
             .collect();
         if found.len() < count {
             return Err(Refusal::Exhausted);
+        }
+        if let Some(last) = found.last() {
+            self.searched = u32::from(*last) + 1;
         }
         self.taken.extend(&found);
         Ok(found)
@@ -198,11 +207,14 @@ impl Space {
 
     /// Gives an address back; whether it was taken.
     pub(crate) fn give(&mut self, address: Ipv4Addr) -> bool {
+        self.searched = self.searched.min(u32::from(address));
         self.taken.remove(&address)
     }
 
     /// Gives a prefix back; whether it was taken.
     pub(crate) fn give_prefix(&mut self, prefix: Ipv4Prefix) -> bool {
+        let first = prefix.addresses().next().map_or(0, u32::from);
+        self.searched = self.searched.min(first);
         self.prefixes.remove(&prefix)
     }
 

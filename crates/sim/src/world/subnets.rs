@@ -1,10 +1,13 @@
 //! `DescribeSubnets`.
 
+use std::collections::BTreeSet;
+
 use vpc_aws::ec2::wire::{DescribeSubnetsRequest, DescribeSubnetsResponse, Subnet as WireSubnet};
 use vpc_model::{SubnetId, Timestamp};
 
 use super::World;
 use super::filter::{Facts, NONE, chosen};
+use super::lookup::named;
 use super::modify::refuse_dry_run;
 use super::page::Paging;
 use super::state::Subnet;
@@ -23,17 +26,16 @@ impl World {
     ) -> Result<DescribeSubnetsResponse, ApiError> {
         self.advance(now);
         refuse_dry_run(request.dry_run)?;
-        let ids: Vec<SubnetId> = request
+        let ids: BTreeSet<SubnetId> = request
             .subnet_ids
             .iter()
             .map(|id| self.subnet_id(Some(id)))
             .collect::<Result<_, _>>()?;
         let mut found = Vec::new();
-        for (id, subnet) in &self.subnets {
+        for (id, subnet) in named(&self.subnets, &ids) {
             let described = self.describe_subnet(id, subnet);
-            let named = ids.is_empty() || ids.contains(id);
-            let facts = || self.subnet_facts(id, subnet, &described);
-            if named && chosen(&request.filters, &subnet.tags, facts)? {
+            let facts = |facts| self.subnet_facts(facts, id, subnet, &described);
+            if chosen(&request.filters, &subnet.tags, facts)? {
                 found.push((id.to_string(), described));
             }
         }
@@ -51,8 +53,14 @@ impl World {
         })
     }
 
-    fn subnet_facts(&self, id: &SubnetId, subnet: &Subnet, described: &WireSubnet) -> Facts {
-        Facts::default()
+    fn subnet_facts<'a>(
+        &self,
+        facts: Facts<'a>,
+        id: &SubnetId,
+        subnet: &Subnet,
+        described: &WireSubnet,
+    ) -> Facts<'a> {
+        facts
             .with("subnet-id", [id])
             .with("vpc-id", [&subnet.vpc])
             .with("availability-zone", [&subnet.availability_zone])

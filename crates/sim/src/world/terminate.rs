@@ -6,6 +6,7 @@ use vpc_aws::ec2::wire::{
 use vpc_model::{InstanceId, Timestamp};
 
 use super::World;
+use super::agenda::Subject;
 use super::lookup::parse_id;
 use super::modify::refuse_dry_run;
 use crate::error::ApiError;
@@ -43,12 +44,15 @@ impl World {
             let previous = self.instance(id)?.state(self.now);
             let stops_at = self.now + self.config.terminate.sample(&mut self.random);
             if let Some(instance) = self.instances.get_mut(id) {
-                instance.stops_at.get_or_insert(stops_at);
+                let stops_at = *instance.stops_at.get_or_insert(stops_at);
+                self.note(stops_at, Subject::Instance(id.clone()));
             }
             changes.push((id.clone(), previous));
         }
         self.changed();
-        self.end_instances();
+        for id in &ids {
+            self.end_if_over(id);
+        }
         let change = |(id, previous): &(InstanceId, _)| {
             let current = self.instances.get(id).map(|i| i.state(self.now));
             InstanceStateChange {
@@ -87,20 +91,15 @@ impl World {
         }
     }
 
-    /// Ends the instances that are due.
-    pub(super) fn end_instances(&mut self) {
+    /// Ends an instance if that is due.
+    pub(super) fn end_if_over(&mut self, id: &InstanceId) {
         let now = self.now;
-        let due: Vec<InstanceId> = self
-            .instances
-            .iter()
-            .filter(|(_, instance)| {
-                let over = instance.stops_at.is_some_and(|at| at <= now);
-                over && instance.terminated_at.is_none()
-            })
-            .map(|(id, _)| id.clone())
-            .collect();
-        for id in due {
-            self.end_instance(&id);
+        let over = self.instances.get(id).is_some_and(|instance| {
+            let over = instance.stops_at.is_some_and(|at| at <= now);
+            over && instance.terminated_at.is_none()
+        });
+        if over {
+            self.end_instance(id);
         }
     }
 }

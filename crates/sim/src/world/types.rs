@@ -8,7 +8,7 @@ use vpc_model::instance_types::{CardLimits, Hypervisor, InstanceLimits, Instance
 use vpc_model::{InstanceType, Timestamp};
 
 use super::World;
-use super::filter::{Facts, chosen};
+use super::filter::chosen;
 use super::modify::refuse_dry_run;
 use super::page::Paging;
 use super::state::Tags;
@@ -46,8 +46,8 @@ impl World {
         let mut found = Vec::new();
         for (name, limits) in table.iter() {
             let (hypervisor, bare_metal) = kind(limits.hypervisor);
-            let facts = || {
-                Facts::default()
+            let meets = chosen(&request.filters, &Tags::new(), |facts| {
+                facts
                     .with("instance-type", [name])
                     .with("bare-metal", [bare_metal])
                     .with("hypervisor", hypervisor)
@@ -61,9 +61,9 @@ impl World {
                         "network-info.ipv4-addresses-per-interface",
                         [limits.ipv4_per_eni],
                     )
-            };
+            })?;
             let named = names.is_empty() || names.iter().any(|n| n == name.as_str());
-            if named && chosen(&request.filters, &Tags::new(), facts)? {
+            if named && meets {
                 found.push((name.to_string(), describe(name, limits)));
             }
         }

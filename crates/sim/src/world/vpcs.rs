@@ -1,5 +1,7 @@
 //! VPCs: `CreateVpc`, `DescribeVpcs`, `DeleteVpc`.
 
+use std::collections::BTreeSet;
+
 use ipnet::Ipv4Net;
 use vpc_aws::ec2::wire::{
     CreateVpcRequest, CreateVpcResponse, DeleteVpcRequest, DeleteVpcResponse, DescribeVpcsRequest,
@@ -9,7 +11,7 @@ use vpc_model::{Timestamp, VpcId};
 
 use super::World;
 use super::filter::{Facts, chosen};
-use super::lookup::required;
+use super::lookup::{named, required};
 use super::modify::refuse_dry_run;
 use super::page::Paging;
 use super::state::Vpc;
@@ -73,16 +75,15 @@ impl World {
     ) -> Result<DescribeVpcsResponse, ApiError> {
         self.advance(now);
         refuse_dry_run(request.dry_run)?;
-        let ids: Vec<VpcId> = request
+        let ids: BTreeSet<VpcId> = request
             .vpc_ids
             .iter()
             .map(|id| self.vpc_id(Some(id)))
             .collect::<Result<_, _>>()?;
         let mut found = Vec::new();
-        for (id, vpc) in &self.vpcs {
-            let named = ids.is_empty() || ids.contains(id);
-            let facts = || self.vpc_facts(id, vpc);
-            if named && chosen(&request.filters, &vpc.tags, facts)? {
+        for (id, vpc) in named(&self.vpcs, &ids) {
+            let facts = |facts| self.vpc_facts(facts, id, vpc);
+            if chosen(&request.filters, &vpc.tags, facts)? {
                 found.push((id.to_string(), self.describe_vpc(id, vpc)));
             }
         }
@@ -100,8 +101,8 @@ impl World {
         })
     }
 
-    fn vpc_facts(&self, id: &VpcId, vpc: &Vpc) -> Facts {
-        Facts::default()
+    fn vpc_facts<'a>(&self, facts: Facts<'a>, id: &VpcId, vpc: &Vpc) -> Facts<'a> {
+        facts
             .with("vpc-id", [id])
             .with("cidr", [vpc.cidr])
             .with("cidr-block-association.cidr-block", [vpc.cidr])

@@ -75,7 +75,7 @@ impl Wanted {
         }
     }
 
-    /// Takes it from a subnet's addresses.
+    /// Takes it from a subnet's addresses, all of it or nothing.
     pub(super) fn take(
         &self,
         space: &mut Space,
@@ -87,8 +87,13 @@ impl Wanted {
                 Ok((taken, Vec::new()))
             }
             Wanted::ExactAddresses(addresses) => {
-                for address in addresses {
-                    take_exact(space, *address)?;
+                for (done, address) in addresses.iter().enumerate() {
+                    if let Err(error) = take_exact(space, *address) {
+                        for taken in &addresses[..done] {
+                            space.give(*taken);
+                        }
+                        return Err(error);
+                    }
                 }
                 Ok((addresses.clone(), Vec::new()))
             }
@@ -97,8 +102,13 @@ impl Wanted {
                 Ok((Vec::new(), taken.map_err(|_| insufficient_blocks())?))
             }
             Wanted::ExactPrefixes(prefixes) => {
-                for prefix in prefixes {
-                    take_exact_prefix(space, *prefix)?;
+                for (done, prefix) in prefixes.iter().enumerate() {
+                    if let Err(error) = take_exact_prefix(space, *prefix) {
+                        for taken in &prefixes[..done] {
+                            space.give_prefix(*taken);
+                        }
+                        return Err(error);
+                    }
                 }
                 Ok((Vec::new(), prefixes.clone()))
             }
