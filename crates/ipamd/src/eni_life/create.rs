@@ -8,7 +8,9 @@ use vpc_aws::ec2::{AddressCount, CreateNetworkInterface, Ec2, NetworkInterface};
 use vpc_datapath::eni::EniFacts;
 use vpc_ipam::Slots;
 use vpc_ipam::subnets::Candidate;
-use vpc_model::{DeviceIndex, EniId, MacAddress, NetworkCard, RouteTableId, SecurityGroupId};
+use vpc_model::{
+    AttachmentId, DeviceIndex, EniId, MacAddress, NetworkCard, RouteTableId, SecurityGroupId,
+};
 
 use super::give_back::{GivenBack, delete, give_back};
 use super::{ATTEMPTS, Cloud, SETTLE, blocking, is_busy, is_not_found, pause, wait_for_link};
@@ -218,9 +220,7 @@ async fn finish<E: Ec2>(
     let attachment = attach(cloud, new, &created.id)
         .await
         .map_err(|error| (Stage::Attach, Cause::from(error)))?;
-    cloud
-        .ec2
-        .set_delete_on_termination(created.id.clone(), attachment)
+    go_with_the_instance(cloud, &created.id, attachment)
         .await
         .map_err(|error| (Stage::DeleteOnTermination, Cause::from(error)))?;
     wait_for_link(created.mac)
@@ -243,7 +243,7 @@ async fn attach<E: Ec2>(
     cloud: &Cloud<E>,
     new: &NewEni,
     eni: &EniId,
-) -> Result<vpc_model::AttachmentId, vpc_aws::Error> {
+) -> Result<AttachmentId, vpc_aws::Error> {
     let mut attempt = 0;
     loop {
         attempt += 1;
@@ -268,7 +268,30 @@ async fn attach<E: Ec2>(
     }
 }
 
-async fn attached_here<E: Ec2>(cloud: &Cloud<E>, eni: &EniId) -> Option<vpc_model::AttachmentId> {
+/// An ENI that is attached has cost two calls already: this one is worth its repetitions.
+async fn go_with_the_instance<E: Ec2>(
+    cloud: &Cloud<E>,
+    eni: &EniId,
+    attachment: AttachmentId,
+) -> Result<(), vpc_aws::Error> {
+    let mut attempt = 0;
+    loop {
+        attempt += 1;
+        let call = cloud
+            .ec2
+            .set_delete_on_termination(eni.clone(), attachment.clone());
+        match call.await {
+            Ok(()) => return Ok(()),
+            // EC2 does not know at once everywhere what it has attached.
+            Err(error) if attempt < ATTEMPTS && (error.is_retryable() || is_not_found(&error)) => {
+                tokio::time::sleep(pause(attempt, eni)).await;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+async fn attached_here<E: Ec2>(cloud: &Cloud<E>, eni: &EniId) -> Option<AttachmentId> {
     // Descriptions lag behind what EC2 has done.
     tokio::time::sleep(SETTLE).await;
     let query = vpc_aws::ec2::EniQuery::Ids(vec![eni.clone()]);

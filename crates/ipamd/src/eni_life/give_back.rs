@@ -1,9 +1,14 @@
 //! An ENI goes back to the VPC.
 
+use std::time::Duration;
+
 use vpc_aws::ec2::{Attachment, AttachmentStatus, Ec2, EniQuery, NetworkInterface};
 use vpc_model::{EniId, RouteTableId};
 
 use super::{ATTEMPTS, Cloud, blocking, is_busy, is_not_found, pause};
+
+/// How long EC2 takes to detach an ENI, mostly.
+const DETACHING: Duration = Duration::from_millis(2_500);
 
 /// An ENI could not be given back: it is on the node still, as it was.
 #[derive(Debug, thiserror::Error)]
@@ -81,6 +86,10 @@ pub async fn give_back<E: Ec2>(
     {
         // A rule that stays names an address nobody has.
         tracing::warn!(%eni, %errors, "some ip rules of a returned ENI could not be removed");
+    }
+    if found.attachment.is_some() {
+        // A delete before that is refused, and each try is one of the few that the account has.
+        tokio::time::sleep(DETACHING).await;
     }
     match delete(cloud, eni).await {
         Ok(()) => Ok(GivenBack::Deleted),

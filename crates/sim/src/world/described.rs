@@ -45,6 +45,11 @@ impl World {
         self.shown.retain(|_, shown| shown.until > now);
     }
 
+    /// The ENIs that exist at this moment, attached or not, whatever descriptions show yet.
+    pub fn existing_enis(&self) -> impl Iterator<Item = &EniId> {
+        self.enis.keys()
+    }
+
     /// The ENIs with these ids, or all of them, as descriptions show them.
     pub(super) fn described_enis<'a>(
         &'a self,

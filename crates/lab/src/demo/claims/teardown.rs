@@ -133,7 +133,7 @@ impl Held {
         let mut held = Held {
             attached: Vec::new(),
             free: Vec::new(),
-            existing: demo.eni_count()?,
+            existing: demo.eni_count(),
         };
         for node in NODES {
             let enis = demo.instance(node)?.enis;
