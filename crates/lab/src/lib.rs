@@ -8,6 +8,7 @@
 //! name and removed ([`cleanup`]), however its process ended.
 
 pub mod addresses;
+pub mod apiserver;
 pub mod cleanup;
 pub mod config;
 pub mod daemon;
