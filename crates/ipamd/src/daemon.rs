@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -35,6 +36,7 @@ use crate::publish;
 use crate::readiness::Stage;
 use crate::reconcile_task::Reconciler;
 use crate::rpc_service::{NodeAnswer, RpcService};
+use crate::shown::{self, Shown};
 
 /// The daemon cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -87,6 +89,7 @@ type End = Result<&'static str, RunError>;
 /// # Errors
 /// What made it impossible to go on.
 pub async fn run(settings: Settings) -> Result<(), RunError> {
+    let started = Instant::now();
     let settings = Arc::new(settings);
     let mut terminate = signal(SignalKind::terminate()).map_err(RunError::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(RunError::Signals)?;
@@ -155,6 +158,9 @@ pub async fn run(settings: Settings) -> Result<(), RunError> {
             Ok("health")
         }
     });
+    let shown = Shown::of(handle.clone(), published.readiness.clone(), started);
+    let budget = shown.budget.clone();
+    show(&mut parts, &settings, shown, stopping());
     let (node, node_answer) = watch::channel(NodeAnswer::default());
     let until = stopping();
     let service = RpcService::new(handle.clone(), node_answer);
@@ -179,6 +185,7 @@ pub async fn run(settings: Settings) -> Result<(), RunError> {
             outcomes,
             notices,
             node,
+            budget,
             past,
             published,
         },
@@ -204,12 +211,27 @@ pub async fn run(settings: Settings) -> Result<(), RunError> {
     result
 }
 
+/// Begins to show what the daemon knows.
+fn show(
+    parts: &mut JoinSet<End>,
+    settings: &Arc<Settings>,
+    shown: Shown,
+    until: impl Future<Output = ()> + Send + 'static,
+) {
+    let settings = Arc::clone(settings);
+    parts.spawn(async move {
+        shown::show(&settings, shown, until).await;
+        Ok("metrics")
+    });
+}
+
 /// What start-up needs of the rest.
 struct Start {
     handle: PoolHandle,
     outcomes: tokio::sync::mpsc::UnboundedSender<crate::executor::Outcome>,
     notices: tokio::sync::mpsc::UnboundedSender<Notice<ec2::Client>>,
     node: watch::Sender<NodeAnswer>,
+    budget: vpc_aws::Budget,
     past: Past,
     published: Published,
 }
@@ -319,7 +341,7 @@ async fn learn_node(settings: &Settings, start: &Start) -> Result<LearnedState, 
         zone = identity.availability_zone, enis = metadata.enis.len(), "this node"
     );
     start.node.send_replace(node_answer(settings, &identity));
-    let ec2 = Arc::new(ec2_client(settings, &identity).await?);
+    let ec2 = Arc::new(ec2_client(settings, &identity, start.budget.clone()).await?);
     let (mode, targets, refused) = learn::targets(settings, &identity.instance_type, &ec2).await?;
     if let Some(refused) = refused {
         tracing::warn!(instance_type = %identity.instance_type, "{refused}");
@@ -427,6 +449,7 @@ fn imds_client() -> Result<imds::Client, RunError> {
 async fn ec2_client(
     settings: &Settings,
     identity: &InstanceIdentity,
+    budget: vpc_aws::Budget,
 ) -> Result<ec2::Client, RunError> {
     let endpoint =
         ec2::Endpoint::choose(variable, &identity.region).map_err(client_error("EC2"))?;
@@ -438,6 +461,6 @@ async fn ec2_client(
     config.timeout = settings.http_timeout;
     config.trust = trust;
     config.proxy = proxy;
-    config.budget = vpc_aws::Budget::new(vpc_aws::BudgetConfig::NODE);
+    config.budget = budget;
     ec2::Client::new(config).map_err(client_error("EC2"))
 }

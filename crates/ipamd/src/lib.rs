@@ -9,7 +9,8 @@
 //!                       ├─ learn             IMDS, host network, attached ENIs; then "learned"
 //!                       ├─ maintain          VPC networks, drift, queued releases; slow
 //!                       ├─ reconcile_task    metadata and EC2 against the pool; slow
-//!                       └─ publish           health, conflist, upstream's checkpoint
+//!                       ├─ publish           health, conflist, upstream's checkpoint
+//!                       └─ shown             metrics, over http
 //! ```
 
 pub mod atomic_file;
@@ -19,10 +20,12 @@ pub mod conflist;
 pub mod daemon;
 pub mod eni_life;
 pub mod executor;
+pub mod http;
 pub mod journal_file;
 pub mod learn;
 pub mod logging;
 pub mod maintain;
+pub mod metrics;
 pub mod pool_task;
 pub mod publish;
 pub mod readiness;
@@ -30,3 +33,4 @@ pub mod reconcile_task;
 mod refusal;
 pub mod report;
 pub mod rpc_service;
+pub mod shown;
