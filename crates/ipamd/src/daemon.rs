@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -37,6 +38,7 @@ use crate::publish;
 use crate::readiness::Stage;
 use crate::reconcile_task::Reconciler;
 use crate::rpc_service::{NodeAnswer, RpcService};
+use crate::shown::{self, Shown};
 use crate::sweep::{self, Sweep};
 
 /// The daemon cannot go on.
@@ -90,6 +92,7 @@ type End = Result<&'static str, RunError>;
 /// # Errors
 /// What made it impossible to go on.
 pub async fn run(settings: Settings) -> Result<(), RunError> {
+    let started = Instant::now();
     let settings = Arc::new(settings);
     let mut terminate = signal(SignalKind::terminate()).map_err(RunError::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(RunError::Signals)?;
@@ -141,23 +144,9 @@ pub async fn run(settings: Settings) -> Result<(), RunError> {
     } = ends;
     maintain::drain(&settings.socket, &handle).await;
     let allocations = published.allocations.clone();
-    let (for_checkpoint, until) = (handle.clone(), stopping());
-    parts.spawn(async move {
-        tokio::select! {
-            () = publish::checkpoint(checkpoint, for_checkpoint, allocations) => {}
-            () = until => {}
-        }
-        Ok("checkpoint")
-    });
-
-    let until = stopping();
-    parts.spawn(async move {
-        tokio::select! {
-            () = cluster.run() => {}
-            () = until => {}
-        }
-        Ok("Kubernetes")
-    });
+    let upkeep = publish::checkpoint(checkpoint, handle.clone(), allocations);
+    run_until(&mut parts, "checkpoint", upkeep, stopping());
+    run_until(&mut parts, "Kubernetes", cluster.run(), stopping());
     let (health, health_answer) = watch::channel(Health::NotServing {
         reason: "starting".to_owned(),
     });
@@ -168,6 +157,10 @@ pub async fn run(settings: Settings) -> Result<(), RunError> {
             Ok("health")
         }
     });
+    let shown = Shown::of(handle.clone(), published.readiness.clone(), started);
+    let budget = shown.budget.clone();
+    let show = shown::show(Arc::clone(&settings), shown);
+    run_until(&mut parts, "metrics", show, stopping());
     let (node, node_answer) = watch::channel(NodeAnswer::default());
     let until = stopping();
     let service = RpcService::new(handle.clone(), node_answer);
@@ -192,6 +185,7 @@ pub async fn run(settings: Settings) -> Result<(), RunError> {
             outcomes,
             notices,
             node,
+            budget,
             past,
             published,
             teller,
@@ -224,12 +218,29 @@ fn judge(ended: Option<Result<End, tokio::task::JoinError>>) -> Result<(), RunEr
     }
 }
 
+/// Runs a part that has nothing to finish when the daemon stops.
+fn run_until(
+    parts: &mut JoinSet<End>,
+    name: &'static str,
+    part: impl Future<Output = ()> + Send + 'static,
+    until: impl Future<Output = ()> + Send + 'static,
+) {
+    parts.spawn(async move {
+        tokio::select! {
+            () = part => {}
+            () = until => {}
+        }
+        Ok(name)
+    });
+}
+
 /// What start-up needs of the rest.
 struct Start {
     handle: PoolHandle,
     outcomes: tokio::sync::mpsc::UnboundedSender<crate::executor::Outcome>,
     notices: tokio::sync::mpsc::UnboundedSender<Notice<ec2::Client>>,
     node: watch::Sender<NodeAnswer>,
+    budget: vpc_aws::Budget,
     past: Past,
     published: Published,
     teller: Teller,
@@ -350,7 +361,8 @@ async fn learn_node(settings: &Settings, start: &Start) -> Result<LearnedState, 
         zone = identity.availability_zone, enis = metadata.enis.len(), "this node"
     );
     start.node.send_replace(node_answer(settings, &identity));
-    let ec2 = Arc::new(ec2_client(settings, &identity, &start.teller).await?);
+    let ec2 = ec2_client(settings, &identity, &start.teller, start.budget.clone()).await?;
+    let ec2 = Arc::new(ec2);
     let (mode, targets, refused) = learn::targets(settings, &identity.instance_type, &ec2).await?;
     if let Some(refused) = refused {
         tracing::warn!(instance_type = %identity.instance_type, "{refused}");
@@ -477,6 +489,7 @@ async fn ec2_client(
     settings: &Settings,
     identity: &InstanceIdentity,
     teller: &Teller,
+    budget: vpc_aws::Budget,
 ) -> Result<ec2::Client, RunError> {
     let endpoint =
         ec2::Endpoint::choose(variable, &identity.region).map_err(client_error("EC2"))?;
@@ -486,10 +499,9 @@ async fn ec2_client(
     let credentials = vpc_aws::credentials::default_chain(region, &trust, &proxy).await;
     let mut config = ec2::ClientConfig::new(endpoint, &identity.region, credentials);
     config.timeout = settings.http_timeout;
-    // AWS's buckets are the account's, shared by all its nodes.
-    config.budget = vpc_aws::Budget::new(vpc_aws::BudgetConfig::NODE);
     config.trust = trust;
     config.proxy = proxy;
     config.denied = Some(cluster::denied(teller));
+    config.budget = budget;
     ec2::Client::new(config).map_err(client_error("EC2"))
 }

@@ -58,6 +58,7 @@ pub struct JournalFile {
     path: PathBuf,
     length: u64,
     records: usize,
+    syncs: u64,
     /// A write failed and what it left could not be cut off yet.
     dirty: bool,
     /// Held for as long as the journal is open. A file of its own: the journal's is replaced when
@@ -106,6 +107,7 @@ impl JournalFile {
             path: path.clone(),
             length,
             records: replay.records,
+            syncs: 0,
             dirty: true,
             _lock: lock,
         };
@@ -150,7 +152,20 @@ impl JournalFile {
         }
         self.length += line.len() as u64;
         self.records += 1;
+        self.syncs += 1;
         Ok(())
+    }
+
+    /// How often it was synced to the disk since it was opened.
+    #[must_use]
+    pub fn syncs(&self) -> u64 {
+        self.syncs
+    }
+
+    /// Its size in bytes.
+    #[must_use]
+    pub fn length(&self) -> u64 {
+        self.length
     }
 
     fn cut_back(&mut self) -> io::Result<()> {
@@ -201,6 +216,7 @@ impl JournalFile {
         self.file = file;
         self.length = text.len() as u64;
         self.records = records.len();
+        self.syncs += 1;
         self.dirty = false;
         let folder = self.path.parent().unwrap_or(Path::new("."));
         if let Err(error) = File::open(folder).and_then(|folder| folder.sync_all()) {

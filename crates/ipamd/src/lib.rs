@@ -11,7 +11,8 @@
 //!                       ├─ maintain          VPC networks, drift, queued releases; slow
 //!                       ├─ reconcile_task    metadata and EC2 against the pool; slow
 //!                       ├─ sweep             ENIs that other nodes left behind; one node for all
-//!                       └─ publish           health, conflist, upstream's checkpoint
+//!                       ├─ publish           health, conflist, upstream's checkpoint
+//!                       └─ shown             metrics, over http
 //! ```
 
 pub mod atomic_file;
@@ -22,10 +23,12 @@ pub mod conflist;
 pub mod daemon;
 pub mod eni_life;
 pub mod executor;
+pub mod http;
 pub mod journal_file;
 pub mod learn;
 pub mod logging;
 pub mod maintain;
+pub mod metrics;
 pub mod pool_task;
 pub mod publish;
 pub mod readiness;
@@ -33,4 +36,5 @@ pub mod reconcile_task;
 mod refusal;
 pub mod report;
 pub mod rpc_service;
+pub mod shown;
 pub mod sweep;

@@ -8,6 +8,7 @@ use vpc_aws::imds::Imds;
 use vpc_datapath::host::HostFacts;
 use vpc_model::Mtu;
 
+use crate::metrics::tally::DelReason;
 use crate::pool_task::{PoolHandle, ReleaseRefusal, WiredEni};
 use crate::report::chain;
 
@@ -40,6 +41,7 @@ pub async fn drain(socket: &Path, pool: &PoolHandle) {
         let key = release.key;
         match pool.release_as_of(key.clone(), release.released_at).await {
             Ok(grant) => {
+                pool.tally().del_requests.of(DelReason::Queued).one();
                 tracing::info!(
                     verb = "DEL", %key, address = %grant.address,
                     "released, as queued while ipamd was away"
@@ -89,14 +91,21 @@ pub async fn kernel_state<I: Imds>(
         }
         let host = state.host.clone();
         match tokio::task::spawn_blocking(move || vpc_datapath::host::apply(&host)).await {
-            Ok(Ok(report)) => report_changes("the node", &report.changed),
-            Ok(Err(error)) => tracing::error!(error = chain(&error), "host network"),
+            Ok(Ok(report)) => {
+                pool.tally().host_checked(Ok(report.changed.len()));
+                report_changes("the node", &report.changed);
+            }
+            Ok(Err(error)) => {
+                pool.tally().host_checked(Err(()));
+                tracing::error!(error = chain(&error), "host network");
+            }
             Err(_) => return,
         }
         for eni in enis() {
             let facts = eni.wiring(mtu);
             match tokio::task::spawn_blocking(move || vpc_datapath::eni::apply(&facts)).await {
                 Ok(Ok(report)) => {
+                    pool.tally().eni_checked(report.changed.len());
                     report_changes(report.link.as_str(), &report.changed);
                     if eni.is_missing {
                         pool.wired(eni.id).await;

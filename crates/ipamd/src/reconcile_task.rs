@@ -21,6 +21,7 @@ use vpc_model::{EniId, Mtu};
 
 use crate::clock;
 use crate::learn::{self, Attached, Described, Sorted};
+use crate::metrics::tally::IpamdError;
 use crate::pool_task::PoolHandle;
 use crate::report::chain;
 
@@ -75,6 +76,8 @@ impl<E: Ec2, I: Imds> Reconciler<'_, E, I> {
         let shown = match self.imds.enis().await {
             Ok(shown) => shown,
             Err(error) => {
+                let tally = self.pool.tally();
+                tally.errors.of(IpamdError::GetEnis).one();
                 tracing::warn!(
                     error = chain(&error),
                     "instance metadata; nothing was compared"
@@ -143,6 +146,8 @@ impl<E: Ec2, I: Imds> Reconciler<'_, E, I> {
                 if learn::is_ours_to_wire(eni.kind, eni.exclusion.as_ref())
                     && !learn::wire(&eni, self.mtu).await
                 {
+                    let tally = self.pool.tally();
+                    tally.errors.of(IpamdError::EniReconcileAdd).one();
                     eni.exclusion = Some(Exclusion::NotWired);
                 }
                 self.pool.take_in(*eni).await;

@@ -1,5 +1,7 @@
 //! What the plugin asks, answered by the pool.
 
+use std::time::Instant;
+
 use vpc_model::{PodKey, PodName};
 use vpc_rpc::proto::{
     AddNetworkReply, AddNetworkRequest, DelNetworkReply, DelNetworkRequest, IpAllocationMetadata,
@@ -8,6 +10,7 @@ use vpc_rpc::proto::{
 use vpc_rpc::server::{Backend, PeerCredentials};
 use vpc_rpc::{Code, Status};
 
+use crate::metrics::tally::{AddOutcome, DelOutcome, DelReason};
 use crate::pool_task::{AddRefusal, Grant, PoolHandle, ReleaseRefusal};
 
 /// The backend of the socket.
@@ -83,11 +86,12 @@ fn metadata(grant: &Grant) -> IpAllocationMetadata {
     }
 }
 
-impl Backend for RpcService {
-    async fn add_network(
+impl RpcService {
+    async fn add(
         &self,
         peer: PeerCredentials,
         request: AddNetworkRequest,
+        outcome: &mut AddOutcome,
     ) -> Result<AddNetworkReply, Status> {
         check_version(&request.client_version)?;
         let key = key(request.network_name, request.container_id, request.if_name)?;
@@ -100,38 +104,91 @@ impl Backend for RpcService {
                         k8s.amazonaws.com/nicConfig), and this node has ENABLE_MULTI_NIC off";
             return Err(Status::new(Code::FailedPrecondition, text));
         }
-        let started = std::time::Instant::now();
+        let started = Instant::now();
         let result = self.pool.allocate(key.clone(), pod.clone()).await;
         let waited_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        match result {
+        let refusal = match result {
             Ok(grant) => {
+                *outcome = AddOutcome::Ok;
                 tracing::info!(
                     verb = "ADD", %pod, %key, address = %grant.address, eni = grant.eni.as_ref().map(tracing::field::display),
                     waited_ms, peer_pid = peer.pid, "allocated"
                 );
-                Ok(AddNetworkReply {
+                return Ok(AddNetworkReply {
                     success: true,
                     ip_allocation_metadata: vec![metadata(&grant)],
                     network_policy_mode: self.network_policy_mode(),
                     ..AddNetworkReply::default()
-                })
+                });
             }
-            Err(refusal) => {
-                tracing::warn!(
-                    verb = "ADD", %pod, %key, reason = %refusal, waited_ms, peer_pid = peer.pid,
-                    "refused"
+            Err(refusal) => refusal,
+        };
+        tracing::warn!(
+            verb = "ADD", %pod, %key, reason = %refusal, waited_ms, peer_pid = peer.pid, "refused"
+        );
+        let (code, ended) = match refusal {
+            AddRefusal::NoAddress(_) => (Code::ResourceExhausted, AddOutcome::NoAddress),
+            AddRefusal::NotReady(_) => (Code::Unavailable, AddOutcome::NotReady),
+            AddRefusal::Stopping => (Code::Unavailable, AddOutcome::Stopping),
+            AddRefusal::Journal(_) => (Code::Internal, AddOutcome::Journal),
+        };
+        *outcome = ended;
+        Err(Status::new(code, refusal.to_string()))
+    }
+
+    async fn del(
+        &self,
+        peer: PeerCredentials,
+        request: DelNetworkRequest,
+        outcome: &mut DelOutcome,
+    ) -> Result<DelNetworkReply, Status> {
+        check_version(&request.client_version)?;
+        let key = key(request.network_name, request.container_id, request.if_name)?;
+        let refusal = match self.pool.release(key.clone()).await {
+            Ok(grant) => {
+                *outcome = DelOutcome::Ok;
+                tracing::info!(
+                    verb = "DEL", %key, address = %grant.address, reason = request.reason,
+                    peer_pid = peer.pid, "released"
                 );
-                Err(match refusal {
-                    AddRefusal::NoAddress(_) => {
-                        Status::new(Code::ResourceExhausted, refusal.to_string())
-                    }
-                    AddRefusal::NotReady(_) | AddRefusal::Stopping => {
-                        Status::new(Code::Unavailable, refusal.to_string())
-                    }
-                    AddRefusal::Journal(_) => Status::new(Code::Internal, refusal.to_string()),
-                })
+                return Ok(DelNetworkReply {
+                    success: true,
+                    ip_allocation_metadata: vec![metadata(&grant)],
+                    network_policy_mode: self.network_policy_mode(),
+                    ..DelNetworkReply::default()
+                });
             }
+            Err(refusal) => refusal,
+        };
+        *outcome = match refusal {
+            ReleaseRefusal::UnknownPod => {
+                *outcome = DelOutcome::UnknownPod;
+                tracing::info!(verb = "DEL", %key, peer_pid = peer.pid, "holds no address");
+                return Err(Status::unknown_pod(&key));
+            }
+            ReleaseRefusal::Journal(_) => DelOutcome::Journal,
+            ReleaseRefusal::Stopping => DelOutcome::Stopping,
+        };
+        tracing::error!(verb = "DEL", %key, reason = %refusal, "not released");
+        Err(Status::new(Code::Unavailable, refusal.to_string()))
+    }
+}
+
+impl Backend for RpcService {
+    async fn add_network(
+        &self,
+        peer: PeerCredentials,
+        request: AddNetworkRequest,
+    ) -> Result<AddNetworkReply, Status> {
+        let tally = self.pool.tally();
+        tally.add_requests.one();
+        let (started, mut outcome) = (Instant::now(), AddOutcome::BadRequest);
+        let result = self.add(peer, request, &mut outcome).await;
+        tally.adds.of(outcome).observe(started.elapsed());
+        if outcome == AddOutcome::NoAddress {
+            tally.no_address.one();
         }
+        result
     }
 
     async fn del_network(
@@ -139,30 +196,12 @@ impl Backend for RpcService {
         peer: PeerCredentials,
         request: DelNetworkRequest,
     ) -> Result<DelNetworkReply, Status> {
-        check_version(&request.client_version)?;
-        let key = key(request.network_name, request.container_id, request.if_name)?;
-        match self.pool.release(key.clone()).await {
-            Ok(grant) => {
-                tracing::info!(
-                    verb = "DEL", %key, address = %grant.address, reason = request.reason,
-                    peer_pid = peer.pid, "released"
-                );
-                Ok(DelNetworkReply {
-                    success: true,
-                    ip_allocation_metadata: vec![metadata(&grant)],
-                    network_policy_mode: self.network_policy_mode(),
-                    ..DelNetworkReply::default()
-                })
-            }
-            Err(ReleaseRefusal::UnknownPod) => {
-                tracing::info!(verb = "DEL", %key, peer_pid = peer.pid, "holds no address");
-                Err(Status::unknown_pod(&key))
-            }
-            Err(refusal) => {
-                tracing::error!(verb = "DEL", %key, reason = %refusal, "not released");
-                Err(Status::new(Code::Unavailable, refusal.to_string()))
-            }
-        }
+        let tally = self.pool.tally();
+        tally.del_requests.of(DelReason::of(&request.reason)).one();
+        let (started, mut outcome) = (Instant::now(), DelOutcome::BadRequest);
+        let result = self.del(peer, request, &mut outcome).await;
+        tally.dels.of(outcome).observe(started.elapsed());
+        result
     }
 
     async fn get_network_policy_configs(

@@ -82,7 +82,9 @@ impl Limiter {
         }
         let counts = self.counts.entry(call).or_default();
         *counts.outcomes.entry(outcome).or_default() += 1;
-        counts.took += now.since(left);
+        let took = now.since(left);
+        counts.took += took;
+        counts.latencies.entry(outcome).or_default().add(took);
     }
 
     /// What was counted so far.

@@ -123,6 +123,35 @@ pub struct Counts {
     pub waited: Duration,
     /// How long tries took from their departure to their end, added up.
     pub took: Duration,
+    /// The same by outcome, in buckets.
+    pub latencies: BTreeMap<&'static str, Latency>,
+}
+
+/// Upper bounds of the buckets in [`Latency`], in milliseconds.
+pub const LATENCY_BOUNDS: [u64; 9] = [25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000];
+
+/// How long tries with one outcome took.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Latency {
+    /// Added up.
+    pub sum: Duration,
+    /// Tries by [`LATENCY_BOUNDS`], each bucket for itself; the last is beyond all bounds.
+    pub buckets: [u64; LATENCY_BOUNDS.len() + 1],
+}
+
+impl Latency {
+    fn add(&mut self, took: Duration) {
+        let bound = |bound: &u64| took <= Duration::from_millis(*bound);
+        let place = LATENCY_BOUNDS.iter().position(bound);
+        self.buckets[place.unwrap_or(LATENCY_BOUNDS.len())] += 1;
+        self.sum += took;
+    }
+
+    /// How many tries.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.buckets.iter().sum()
+    }
 }
 
 impl Counts {

@@ -2,14 +2,16 @@
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 use vpc_ipam::reconcile::Observed;
 use vpc_ipam::status::Status;
-use vpc_ipam::{Ledger, NewEni};
+use vpc_ipam::{Ledger, NewEni, Pool};
 use vpc_model::{DeviceIndex, EniId, NetworkCard, PodKey, PodName, RouteTableId, Timestamp};
 
 use crate::learn::Foreign;
+use crate::metrics::Tally;
 
 /// An address a pod holds, and where it belongs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,6 +85,8 @@ pub(crate) enum Request {
     },
     /// What the node holds, and why.
     Status { reply: oneshot::Sender<Status> },
+    /// What the node holds, address by address, and why.
+    Look { reply: oneshot::Sender<Look> },
     /// An attached ENI, wired where that is ours to do.
     TakeIn { eni: Box<NewEni> },
     /// An attached ENI that cannot be in the pool.
@@ -100,10 +104,20 @@ pub struct Reconciled {
     pub to_wire: Vec<EniId>,
 }
 
+/// The pool at one moment, for those who look at it.
+#[derive(Debug, Clone, Default)]
+pub struct Look {
+    /// What it holds, counted, and why.
+    pub status: Status,
+    /// The same, address by address.
+    pub pool: Pool,
+}
+
 /// The way to the pool task. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct PoolHandle {
     requests: mpsc::Sender<Request>,
+    tally: Arc<Tally>,
 }
 
 impl PoolHandle {
@@ -111,7 +125,14 @@ impl PoolHandle {
     /// their turn outside.
     pub(crate) fn new(depth: usize) -> (Self, mpsc::Receiver<Request>) {
         let (requests, receiver) = mpsc::channel(depth);
-        (Self { requests }, receiver)
+        let tally = Arc::default();
+        (Self { requests, tally }, receiver)
+    }
+
+    /// What is counted, for those who count and those who show it.
+    #[must_use]
+    pub fn tally(&self) -> &Arc<Tally> {
+        &self.tally
     }
 
     /// An address for a sandbox: the one it has, or a free one, now or within the time an ADD may
@@ -154,6 +175,13 @@ impl PoolHandle {
     pub async fn status(&self) -> Option<Status> {
         let (reply, answer) = oneshot::channel();
         self.requests.send(Request::Status { reply }).await.ok()?;
+        answer.await.ok()
+    }
+
+    /// What the node holds, address by address, and why; nothing when the daemon is stopping.
+    pub async fn look(&self) -> Option<Look> {
+        let (reply, answer) = oneshot::channel();
+        self.requests.send(Request::Look { reply }).await.ok()?;
         answer.await.ok()
     }
 

@@ -84,6 +84,7 @@ impl<E: Ec2> PoolTask<E> {
             }
         };
         log_event(&event);
+        self.tally_outcome(&event);
         if let Some(record) = Record::of_event(&event, &self.pool, now)
             && let Err(error) = self.journal.append(&record)
         {

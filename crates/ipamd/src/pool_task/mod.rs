@@ -21,6 +21,7 @@ mod planning;
 mod publishing;
 mod recent;
 mod requests;
+mod tallying;
 mod waiting;
 
 use std::future::Future;
@@ -39,7 +40,7 @@ use vpc_model::Timestamp;
 pub use cluster::Follows;
 pub use discovery::Discovery;
 use handle::Request;
-pub use handle::{AddRefusal, Grant, PoolHandle, Reconciled, ReleaseRefusal};
+pub use handle::{AddRefusal, Grant, Look, PoolHandle, Reconciled, ReleaseRefusal};
 pub use publishing::{Published, WiredEni};
 use recent::Recently;
 use waiting::Waiting;
@@ -49,6 +50,7 @@ use crate::cluster::Teller;
 use crate::executor::{Executor, Outcome};
 use crate::journal_file::JournalFile;
 use crate::learn::Foreigners;
+use crate::metrics::Tally;
 use crate::readiness::{Readiness, Stage};
 
 /// The least time between two compactions of the journal.
@@ -127,6 +129,7 @@ pub struct PoolTask<E> {
     foreign: Foreigners,
     held_back: Vec<HeldBack>,
     recent: Recently,
+    tally: Arc<Tally>,
     requests: mpsc::Receiver<Request>,
     outcomes: mpsc::UnboundedReceiver<Outcome>,
     notices: mpsc::UnboundedReceiver<Notice<E>>,
@@ -198,6 +201,7 @@ impl<E: Ec2> PoolTask<E> {
             foreign: Foreigners::new(),
             held_back: Vec::new(),
             recent: Recently::default(),
+            tally: Arc::clone(handle.tally()),
             requests,
             outcomes,
             notices,
@@ -275,6 +279,7 @@ impl<E: Ec2> PoolTask<E> {
         let wake_at = self.replan(now);
         self.refuse_expired(now);
         self.publish();
+        self.tally_journal();
         self.compact_if_due(now);
         let by_the_clock = [cooled, wake_at].into_iter().flatten().min();
         let by_the_clock = by_the_clock.map(|at| Instant::now() + at.since(now));

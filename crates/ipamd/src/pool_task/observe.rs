@@ -46,6 +46,7 @@ impl<E: Ec2> PoolTask<E> {
                 // The pool knows; only a restart within two minutes would not.
                 tracing::warn!(error = chain(&error), "journal");
             }
+            self.tally_difference(&event);
             self.recent.note(&event, now);
             self.pool.apply(event, now);
         }
@@ -86,6 +87,7 @@ impl<E: Ec2> PoolTask<E> {
             );
         }
         self.foreign.remove(&eni.id);
+        self.tally_found(&eni);
         self.pool.apply(Event::EniFound(eni), clock::now());
         self.place_foreign();
     }

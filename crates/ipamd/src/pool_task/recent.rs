@@ -8,7 +8,7 @@ use vpc_ipam::plan::balance;
 use vpc_ipam::status::{Recent, Status};
 use vpc_model::Timestamp;
 
-use super::PoolTask;
+use super::{Look, PoolTask};
 
 /// How much is remembered.
 const REMEMBERED: usize = 64;
@@ -37,6 +37,14 @@ impl Recently {
 }
 
 impl<E: Ec2> PoolTask<E> {
+    /// What the node holds, address by address, and why.
+    pub(super) fn look(&self, now: Timestamp) -> Look {
+        Look {
+            status: self.status(now),
+            pool: self.pool.clone(),
+        }
+    }
+
     /// What the node holds, and why.
     pub(super) fn status(&self, now: Timestamp) -> Status {
         let mut status = Status::of(&self.pool, now);

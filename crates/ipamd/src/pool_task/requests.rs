@@ -12,6 +12,7 @@ use super::PoolTask;
 use super::handle::{AddRefusal, Grant, ReleaseRefusal, Request};
 use super::waiting::Waiter;
 use crate::clock;
+use crate::metrics::tally::WaitOutcome;
 use crate::report::chain;
 
 /// How an attempt to allocate ended.
@@ -38,6 +39,9 @@ impl<E: Ec2> PoolTask<E> {
             }
             Request::Status { reply } => {
                 let _ = reply.send(self.status(clock::now()));
+            }
+            Request::Look { reply } => {
+                let _ = reply.send(self.look(clock::now()));
             }
             Request::TakeIn { eni } => self.take_in(*eni),
             Request::Foreign { eni, foreign } => self.note_foreign(eni, foreign),
@@ -67,11 +71,12 @@ impl<E: Ec2> PoolTask<E> {
                 Attempt::Empty(_) => {}
             }
         }
-        let until = Instant::now() + self.patience.add_wait;
+        let since = Instant::now();
         self.waiting.push(Waiter {
             key,
             pod,
-            until,
+            since,
+            until: since + self.patience.add_wait,
             reply,
         });
     }
@@ -99,7 +104,10 @@ impl<E: Ec2> PoolTask<E> {
                 continue;
             }
             match self.attempt(&waiter.key, &waiter.pod, now) {
-                Attempt::Granted(grant) => self.answer(&waiter.key, waiter.reply, grant),
+                Attempt::Granted(grant) => {
+                    self.tally_wait(waiter.since, WaitOutcome::Ok);
+                    self.answer(&waiter.key, waiter.reply, grant);
+                }
                 Attempt::NotWritten(reason) => {
                     let _ = waiter.reply.send(Err(AddRefusal::Journal(reason)));
                 }
@@ -119,6 +127,7 @@ impl<E: Ec2> PoolTask<E> {
             } else {
                 let mut reason = match self.attempt(&waiter.key, &waiter.pod, now) {
                     Attempt::Granted(grant) => {
+                        self.tally_wait(waiter.since, WaitOutcome::Ok);
                         self.answer(&waiter.key, waiter.reply, grant);
                         continue;
                     }
@@ -134,6 +143,7 @@ impl<E: Ec2> PoolTask<E> {
                 }
                 AddRefusal::NoAddress(reason)
             };
+            self.tally_wait(waiter.since, WaitOutcome::Refused);
             let _ = waiter.reply.send(Err(refusal));
         }
     }

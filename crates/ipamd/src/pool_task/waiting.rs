@@ -15,6 +15,7 @@ use super::handle::{AddRefusal, Grant};
 pub(super) struct Waiter {
     pub(super) key: PodKey,
     pub(super) pod: PodName,
+    pub(super) since: Instant,
     pub(super) until: Instant,
     pub(super) reply: oneshot::Sender<Result<Grant, AddRefusal>>,
 }
@@ -109,6 +110,7 @@ mod tests {
             Waiter {
                 key,
                 pod: PodName::default(),
+                since: after(0),
                 until: after(until),
                 reply,
             },

@@ -2,7 +2,6 @@
 //! the types.
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddr};
 
 use super::Settings;
 use super::environment::Environment;
@@ -10,12 +9,9 @@ use super::error::{Mistake, Notice};
 use super::key::{Entry, Fallback, Key, Support};
 use super::table::{self, enis, host, modes, place, pool};
 use super::types::{
-    BindAddress, CustomNetworking, ExternalSnat, Family, Features, Ipv4Mode, Log, NodePort,
-    Provisioning, RawTargets, Snat,
+    BindAddress, CustomNetworking, ExternalSnat, Family, Features, Ipv4Mode, Log, LogRoom,
+    NodePort, Provisioning, RawTargets, Snat,
 };
-
-/// Where upstream serves metrics; monitoring finds them by this port.
-const METRICS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::UNSPECIFIED), 61678);
 
 /// What ENI tags of ipamd and of Kubernetes contain; nobody else's may.
 const RESERVED_TAG: &str = "k8s.amazonaws.com";
@@ -174,17 +170,18 @@ pub(super) fn settings(environment: &Environment) -> Option<Settings> {
             level: read.get(&place::AWS_VPC_K8S_CNI_LOGLEVEL)?,
             destination: read.get(&place::AWS_VPC_K8S_CNI_LOG_FILE)?,
         },
+        log_format: read.get(&place::VPC_CNI_LOG_FORMAT)?,
+        log_room: LogRoom {
+            file_size: u64::from(read.get(&place::VPC_CNI_LOG_FILE_SIZE)?) << 20,
+            files: read.get(&place::VPC_CNI_LOG_FILES)?,
+        },
         plugin_log: Log {
             level: read.get(&place::AWS_VPC_K8S_PLUGIN_LOG_LEVEL)?,
             destination: read.get(&place::AWS_VPC_K8S_PLUGIN_LOG_FILE)?,
         },
         egress_log: read.egress_log()?,
         introspection: read.introspection()?,
-        metrics: read.switch(
-            &place::DISABLE_METRICS,
-            None,
-            Some(BindAddress::Tcp(METRICS)),
-        )?,
+        metrics: read.metrics()?,
         environment: environment.clone(),
     })
 }
@@ -280,6 +277,11 @@ impl Read<'_> {
             level: self.get(&place::AWS_VPC_K8S_PLUGIN_LOG_LEVEL)?,
             destination,
         })
+    }
+
+    fn metrics(&self) -> Option<Option<BindAddress>> {
+        let address = self.get(&place::VPC_CNI_METRICS_BIND_ADDRESS)?;
+        self.switch(&place::DISABLE_METRICS, None, Some(address))
     }
 
     fn introspection(&self) -> Option<Option<BindAddress>> {

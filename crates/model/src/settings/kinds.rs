@@ -12,7 +12,7 @@ use ipnet::Ipv4Net;
 
 use super::key::Kind;
 use super::types::{
-    BindAddress, LogDestination, LogLevel, NetworkPolicyMode, PodSecurityGroupMode,
+    BindAddress, LogDestination, LogFormat, LogLevel, NetworkPolicyMode, PodSecurityGroupMode,
     SnatRandomization,
 };
 use crate::kernel::{Connmark, Mtu};
@@ -238,6 +238,25 @@ pub(crate) const LEVEL: Kind<LogLevel> = Kind {
         "fatal" => Some(LogLevel::Fatal),
         _ => None,
     },
+};
+
+pub(crate) const FORMAT: Kind<LogFormat> = Kind {
+    allowed: "json or text",
+    parse: |text| match text {
+        "json" => Some(LogFormat::Json),
+        "text" => Some(LogFormat::Text),
+        _ => None,
+    },
+};
+
+pub(crate) const MEBIBYTES: Kind<u32> = Kind {
+    allowed: "whole MiB, 1 to 1024",
+    parse: |text| whole(text, 1..=1024),
+};
+
+pub(crate) const FILES: Kind<u32> = Kind {
+    allowed: "a whole number, 1 to 100",
+    parse: |text| whole(text, 1..=100),
 };
 
 fn destination(text: &str) -> Option<LogDestination> {

@@ -35,8 +35,8 @@ pub use error::{Mistake, Notice, SettingsErrors};
 pub use key::{Fallback, Program, Row, Support};
 pub use types::{
     BindAddress, CustomNetworking, ExternalSnat, Family, Features, Ipv4Mode, Log, LogDestination,
-    LogLevel, NetworkPolicyMode, NodePort, PodSecurityGroupMode, Provisioning, RawTargets, Snat,
-    SnatRandomization,
+    LogFormat, LogLevel, LogRoom, NetworkPolicyMode, NodePort, PodSecurityGroupMode, Provisioning,
+    RawTargets, Snat, SnatRandomization,
 };
 pub use values::{Source, ValueInUse};
 
@@ -128,6 +128,10 @@ pub struct Settings {
 
     /// The daemon's log.
     pub log: Log,
+    /// How a line of it is written.
+    pub log_format: LogFormat,
+    /// How much room it takes as a file.
+    pub log_room: LogRoom,
     /// The plugin's log.
     pub plugin_log: Log,
     /// The egress plugin's log.

@@ -102,12 +102,16 @@ const SAMPLES: &[(&str, &str)] = &[
     ("HOST_CNI_CONFDIR_PATH", "/tmp/net.d"),
     ("AWS_VPC_K8S_CNI_LOGLEVEL", "INFO"),
     ("AWS_VPC_K8S_CNI_LOG_FILE", "stdout"),
+    ("VPC_CNI_LOG_FORMAT", "text"),
+    ("VPC_CNI_LOG_FILE_SIZE", "1"),
+    ("VPC_CNI_LOG_FILES", "1"),
     ("AWS_VPC_K8S_PLUGIN_LOG_LEVEL", "error"),
     ("AWS_VPC_K8S_PLUGIN_LOG_FILE", "stderr"),
     ("AWS_VPC_K8S_EGRESS_V4_PLUGIN_LOG_FILE", "stderr"),
     ("AWS_VPC_K8S_EGRESS_V6_PLUGIN_LOG_FILE", "stderr"),
     ("INTROSPECTION_BIND_ADDRESS", "unix:/tmp/introspect.sock"),
     ("DISABLE_INTROSPECTION", "true"),
+    ("VPC_CNI_METRICS_BIND_ADDRESS", "127.0.0.1:61678"),
     ("DISABLE_METRICS", "true"),
 ];
 
@@ -459,6 +463,10 @@ fn addresses_paths_and_urls_are_checked() {
     let long = format!("/{}", "x".repeat(107));
     for (name, bad) in [
         ("INTROSPECTION_BIND_ADDRESS", "61679"),
+        ("VPC_CNI_METRICS_BIND_ADDRESS", ":61678"),
+        ("VPC_CNI_LOG_FORMAT", "xml"),
+        ("VPC_CNI_LOG_FILE_SIZE", "0"),
+        ("VPC_CNI_LOG_FILES", "101"),
         ("INTROSPECTION_BIND_ADDRESS", "unix:relative"),
         ("VPC_CNI_STATE_DIR", "relative"),
         ("VPC_CNI_SOCKET", long.as_str()),

@@ -196,6 +196,24 @@ impl fmt::Display for LogDestination {
     }
 }
 
+/// How a line of a log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One JSON object.
+    Json,
+    /// Text for people.
+    Text,
+}
+
+/// How much room a log file takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogRoom {
+    /// How large a file becomes before a new one is begun, in bytes.
+    pub file_size: u64,
+    /// How many files there are at most, at least one.
+    pub files: u32,
+}
+
 /// One program's log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Log {

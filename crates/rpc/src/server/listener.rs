@@ -26,7 +26,9 @@ pub enum BindError {
         source: io::Error,
     },
     /// Somebody listens there.
-    #[error("another process answers on it; stop it, or choose another path with VPC_CNI_SOCKET")]
+    #[error(
+        "another process answers on it; stop it, or choose another path (VPC_CNI_SOCKET for the plugin's)"
+    )]
     InUse,
     /// Something else has the name.
     #[error("there is a file that is not a socket; move it away")]
@@ -47,7 +49,7 @@ pub enum BindError {
 
 /// Which file the socket is, so that only it is removed in the end, not a successor's.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Identity {
+pub struct Identity {
     device: u64,
     inode: u64,
 }
@@ -63,14 +65,19 @@ impl Identity {
 
     /// Removes the socket if it is still this one. Failing does no harm: the next start removes a
     /// socket nobody listens on.
-    pub(super) fn remove(&self, socket: &Path) {
+    pub fn remove(&self, socket: &Path) {
         if Self::of(socket).is_ok_and(|present| present == *self) {
             let _ = fs::remove_file(socket);
         }
     }
 }
 
-pub(super) fn open(socket: &Path) -> Result<(UnixListener, Identity), BindError> {
+/// Opens a socket that only its owner can reach (0600), and makes its directory (0700) where it is
+/// missing. Its name is to be removed in the end by its identity.
+///
+/// # Errors
+/// The step that failed. A socket somebody answers on is left alone.
+pub fn open(socket: &Path) -> Result<(UnixListener, Identity), BindError> {
     if let Some(folder) = socket
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty())

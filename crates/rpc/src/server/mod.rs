@@ -28,7 +28,7 @@ use crate::proto::{
 };
 use crate::status::{Code, Status};
 
-pub use listener::BindError;
+pub use listener::{BindError, Identity, open as listen};
 pub use peer::PeerCredentials;
 
 /// How long calls under way may take after the order to stop.
@@ -101,7 +101,7 @@ pub enum ServeError {
 pub struct Bound {
     listener: tokio::net::UnixListener,
     socket: PathBuf,
-    identity: listener::Identity,
+    identity: Identity,
 }
 
 /// Opens the socket: creates its directory (0700) where it is missing, removes a socket nobody

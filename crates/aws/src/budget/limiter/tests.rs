@@ -212,3 +212,17 @@ fn outcomes_are_counted_per_call() {
 fn the_outcome_that_slows_down_is_the_one_of_throttled_answers() {
     assert_eq!(crate::ErrorKind::Throttled.label(), THROTTLED);
 }
+
+#[test]
+fn how_long_tries_took_is_kept_by_outcome() {
+    let mut limiter = Limiter::new(config(3.0, 0.5), Timestamp::ZERO, 0);
+    let at = Timestamp::from_millis;
+    limiter.record(ATTACH, at(0), at(25), "ok");
+    limiter.record(ATTACH, at(0), at(26), "ok");
+    limiter.record(ATTACH, at(0), at(60_000), "server");
+    let latencies = &limiter.counts()[&ATTACH].latencies;
+    assert_eq!(latencies["ok"].sum, Duration::from_millis(51));
+    assert_eq!(latencies["ok"].buckets[..3], [1, 1, 0]);
+    assert_eq!(latencies["server"].buckets.last(), Some(&1));
+    assert_eq!(latencies["server"].count(), 1);
+}

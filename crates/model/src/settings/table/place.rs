@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use super::{BOTH, IPAMD, PLUGIN};
 use crate::settings::key::{Fallback, Key, Support};
 use crate::settings::kinds::{
-    BIND, DESTINATION, LEVEL, PATH, PLUGIN_DESTINATION, SOCKET, SWITCH, TEXT, URL,
+    BIND, DESTINATION, FILES, FORMAT, LEVEL, MEBIBYTES, PATH, PLUGIN_DESTINATION, SOCKET, SWITCH,
+    TEXT, URL,
 };
-use crate::settings::types::{BindAddress, LogDestination, LogLevel};
+use crate::settings::types::{BindAddress, LogDestination, LogFormat, LogLevel};
 
 pub(crate) static MY_NODE_NAME: Key<Option<String>> = Key {
     name: "MY_NODE_NAME",
@@ -90,7 +91,7 @@ pub(crate) static AWS_VPC_K8S_CNI_LOGLEVEL: Key<LogLevel> = Key {
     fallback: Fallback::Text("debug"),
     support: Support::Supported,
     read_by: IPAMD,
-    doc: "How much the daemon logs.",
+    doc: "How much the daemon logs, until `vpcctl log-level` says otherwise.",
 };
 
 pub(crate) static AWS_VPC_K8S_CNI_LOG_FILE: Key<LogDestination> = Key {
@@ -100,6 +101,35 @@ pub(crate) static AWS_VPC_K8S_CNI_LOG_FILE: Key<LogDestination> = Key {
     support: Support::Supported,
     read_by: IPAMD,
     doc: "Where the daemon logs.",
+};
+
+pub(crate) static VPC_CNI_LOG_FORMAT: Key<LogFormat> = Key {
+    name: "VPC_CNI_LOG_FORMAT",
+    kind: FORMAT,
+    fallback: Fallback::Text("json"),
+    support: Support::Supported,
+    read_by: IPAMD,
+    doc: "How a line of the daemon's log is written: a JSON object, as upstream's, or text for \
+          people.",
+};
+
+pub(crate) static VPC_CNI_LOG_FILE_SIZE: Key<u32> = Key {
+    name: "VPC_CNI_LOG_FILE_SIZE",
+    kind: MEBIBYTES,
+    fallback: Fallback::Text("20"),
+    support: Support::Supported,
+    read_by: IPAMD,
+    doc: "How large the daemon's log file becomes before a new one is begun, in MiB.",
+};
+
+pub(crate) static VPC_CNI_LOG_FILES: Key<u32> = Key {
+    name: "VPC_CNI_LOG_FILES",
+    kind: FILES,
+    fallback: Fallback::Text("5"),
+    support: Support::Supported,
+    read_by: IPAMD,
+    doc: "How many log files the daemon keeps, the one that is written included. With \
+          VPC_CNI_LOG_FILE_SIZE this is all the room its log ever takes: 100 MiB by default.",
 };
 
 pub(crate) static AWS_VPC_K8S_PLUGIN_LOG_LEVEL: Key<LogLevel> = Key {
@@ -143,16 +173,17 @@ pub(crate) static INTROSPECTION_BIND_ADDRESS: Key<BindAddress> = Key {
     name: "INTROSPECTION_BIND_ADDRESS",
     kind: BIND,
     fallback: Fallback::Text("127.0.0.1:61679"),
-    support: Support::NoEffect("introspection is not served yet"),
+    support: Support::Supported,
     read_by: IPAMD,
-    doc: "Where introspection is served.",
+    doc: "Where introspection is served: a page about the node, and the same as JSON. It names \
+          pods, so keep it on the loopback address or a unix socket.",
 };
 
 pub(crate) static DISABLE_INTROSPECTION: Key<bool> = Key {
     name: "DISABLE_INTROSPECTION",
     kind: SWITCH,
     fallback: Fallback::Text("false"),
-    support: Support::NoEffect("introspection is not served yet"),
+    support: Support::Supported,
     read_by: IPAMD,
     doc: "Serve no introspection.",
 };
@@ -161,7 +192,17 @@ pub(crate) static DISABLE_METRICS: Key<bool> = Key {
     name: "DISABLE_METRICS",
     kind: SWITCH,
     fallback: Fallback::Text("false"),
-    support: Support::NoEffect("metrics are not served yet"),
+    support: Support::Supported,
     read_by: IPAMD,
-    doc: "Serve no Prometheus metrics on port 61678.",
+    doc: "Serve no Prometheus metrics.",
+};
+
+pub(crate) static VPC_CNI_METRICS_BIND_ADDRESS: Key<BindAddress> = Key {
+    name: "VPC_CNI_METRICS_BIND_ADDRESS",
+    kind: BIND,
+    fallback: Fallback::Text("0.0.0.0:61678"),
+    support: Support::Supported,
+    read_by: IPAMD,
+    doc: "Where Prometheus metrics are served, at /metrics. The default is upstream's: every \
+          address of the node. They name ENIs, subnets and prefixes, and no pods.",
 };
