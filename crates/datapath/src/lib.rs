@@ -25,6 +25,7 @@ mod netlink;
 mod netns;
 mod nft;
 pub mod pod;
+mod pods;
 pub mod rules;
 mod state;
 mod step;
