@@ -7,7 +7,8 @@
 //!                       ├─ pool_task         owns the pool; plans after everything that happens
 //!                       │    └─ executor ─▶ eni_life   EC2 calls and the link's wiring
 //!                       ├─ learn             IMDS, host network, attached ENIs; then "learned"
-//!                       ├─ maintain          VPC networks, drift, queued releases; slow
+//!                       ├─ kernel            the node's kernel state, put right as it drifts; VPC networks
+//!                       ├─ maintain          queued releases; slow
 //!                       ├─ reconcile_task    metadata and EC2 against the pool; slow
 //!                       └─ publish           health, conflist, upstream's checkpoint
 //! ```
@@ -20,6 +21,7 @@ pub mod daemon;
 pub mod eni_life;
 pub mod executor;
 pub mod journal_file;
+pub mod kernel;
 pub mod learn;
 pub mod logging;
 pub mod maintain;
