@@ -14,7 +14,9 @@
 use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
-use vpc_model::{Connmark, LinkName, MacAddress, Mtu, RouteTableId, RulePriority, VethPrefix};
+use vpc_model::{
+    Connmark, LinkName, MacAddress, Mtu, PortRange, RouteTableId, RulePriority, VethPrefix,
+};
 
 use crate::apply;
 use crate::desired::{host as desired, nat};
@@ -22,6 +24,7 @@ use crate::diff::diff;
 use crate::error::{Error, Errors};
 use crate::netlink::Netlink;
 use crate::nft::{Found, Nft};
+use crate::pods;
 use crate::state::{Link, Rule, Selector, State, Sysctl};
 use crate::step::Step;
 use crate::sysctl;
@@ -75,7 +78,11 @@ pub struct HostFacts {
     pub node_port: NodePort,
     /// Choice of source ports.
     pub randomize: SnatRandomization,
-    /// What host veths begin with.
+    /// The source ports to choose from; the kernel's own range if nothing else.
+    pub ports: Option<PortRange>,
+    /// Networks that pods reach by the main table, whatever their ENI.
+    pub external_service_cidrs: Vec<Ipv4Net>,
+    /// What the host veths of new pods begin with. Pods that run may have others.
     pub veth_prefix: VethPrefix,
     /// The MTU of the primary ENI.
     pub mtu: Mtu,
@@ -122,7 +129,8 @@ impl HostNetwork {
             return Err(Error::NoVpcCidrs);
         }
         let link = primary(&mut self.netlink, facts)?.name;
-        let table = nat::table(facts, &link);
+        let prefixes = pods::prefixes(&mut self.netlink, &facts.veth_prefix)?;
+        let table = nat::table(facts, &link, &prefixes);
         let mut changed = Vec::new();
         let named = |done: &str| format!("{done} nf_tables table ip {}", nat::TABLE);
         match self.nft.ensure(nat::TABLE, table.as_ref())? {
@@ -180,7 +188,8 @@ fn primary(netlink: &mut Netlink, facts: &HostFacts) -> Result<Link, Error> {
 }
 
 /// What the node has of what could be wanted. Ours among the rules are those that lead marked
-/// packets to main with the priority for that, under whichever mark.
+/// packets to main with the priority for that, under whichever mark, and those that lead to main
+/// by destination with the priority for external services.
 fn observe(netlink: &mut Netlink, primary: &Link) -> Result<State, Error> {
     let mut sysctls = Vec::new();
     for name in desired::sysctls(&primary.name) {
@@ -189,9 +198,12 @@ fn observe(netlink: &mut Netlink, primary: &Link) -> Result<State, Error> {
         }
     }
     let ours = |rule: &Rule| {
-        rule.priority == RulePriority::FWMARK
-            && rule.table == Some(RouteTableId::MAIN)
-            && matches!(rule.selector, Selector::Mark(_))
+        rule.table == Some(RouteTableId::MAIN)
+            && match rule.selector {
+                Selector::Mark(_) => rule.priority == RulePriority::FWMARK,
+                Selector::To(_) => rule.priority == RulePriority::EXTERNAL_SERVICE,
+                Selector::From(_) => false,
+            }
     };
     let mut rules = netlink.rules()?;
     rules.retain(ours);

@@ -6,7 +6,8 @@
 //!   kernel ──netlink─▶ observed┘
 //! ```
 //!
-//! [`pod`], [`host`] and [`eni`] are what callers do; [`links`] and [`rules`] what they look at.
+//! [`pod`], [`host`] and [`eni`] are what callers do; [`links`] and [`rules`] what they look at;
+//! [`drift`] tells them when to look again.
 //! What the kernel should have is decided in `desired` and `diff`, which touch nothing; `netlink`
 //! and `nft` know the messages and decide nothing. No other program is run: no ip, nft, iptables.
 //!
@@ -16,6 +17,7 @@
 mod apply;
 mod desired;
 mod diff;
+pub mod drift;
 pub mod eni;
 mod error;
 mod hash;
@@ -25,6 +27,7 @@ mod netlink;
 mod netns;
 mod nft;
 pub mod pod;
+mod pods;
 pub mod rules;
 mod state;
 mod step;

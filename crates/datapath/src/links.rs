@@ -20,7 +20,7 @@ pub fn wait_for_mac(mac: MacAddress, timeout: Duration) -> Result<LinkName, Erro
     let deadline = Instant::now() + timeout;
     // Subscribed before the first look: what comes after the look is notified.
     let mut events = Socket::open(Family::Route)?;
-    events.join(link::GROUP, &doing)?;
+    events.join(&[link::GROUP], &doing)?;
     if let Some(name) = by_mac(mac)? {
         return Ok(name);
     }

@@ -29,8 +29,9 @@ use crate::cluster::{self, Teller};
 use crate::eni_life::Cloud;
 use crate::executor::Executor;
 use crate::journal_file::{JournalFile, JournalFileError};
+use crate::kernel::{Keeper, Listener};
 use crate::learn::{self, Attached, LearnError};
-use crate::maintain::{self, KernelState};
+use crate::maintain;
 use crate::pool_task::{
     Discovery, Ends, Follows, Learned, Notice, Patience, PoolHandle, PoolTask, Published,
 };
@@ -276,17 +277,19 @@ async fn start(
     until: impl Future<Output = ()> + Send,
 ) -> End {
     let work = async {
+        // Before anything is looked at: what changes behind the look is heard.
+        let listener = Listener::start();
         let state = learn_node(&settings, &start).await?;
         let releases = maintain::queued_releases(&settings.socket, &start.handle);
         let wired = start.published.wired.clone();
-        let kernel = maintain::kernel_state(
-            KernelState { host: state.host },
-            &state.imds,
-            settings.reconcile_interval,
-            settings.eni_mtu,
-            move || wired.borrow().clone(),
-            &start.handle,
-        );
+        let keeper = Keeper {
+            host: state.host,
+            imds: &state.imds,
+            interval: settings.reconcile_interval,
+            mtu: settings.eni_mtu,
+            enis: move || wired.borrow().clone(),
+            pool: start.handle.clone(),
+        };
         let reconciler = Reconciler {
             ec2: Arc::clone(&state.ec2),
             imds: &state.imds,
@@ -302,7 +305,7 @@ async fn start(
             }
         };
         let reconcile = reconciler.run(&start.published.look);
-        tokio::join!(releases, kernel, reconcile, sweep);
+        tokio::join!(releases, keeper.run(listener), reconcile, sweep);
         Ok("maintenance")
     };
     tokio::select! {

@@ -8,7 +8,8 @@
 //!                       │    └─ executor ─▶ eni_life   EC2 calls and the link's wiring
 //!                       ├─ learn             IMDS, host network, attached ENIs; then "learned"
 //!                       ├─ cluster           Kubernetes: the node, its pods, ENIConfigs, events
-//!                       ├─ maintain          VPC networks, drift, queued releases; slow
+//!                       ├─ kernel            the node's kernel state, put right as it drifts; VPC networks
+//!                       ├─ maintain          queued releases; slow
 //!                       ├─ reconcile_task    metadata and EC2 against the pool; slow
 //!                       ├─ sweep             ENIs that other nodes left behind; one node for all
 //!                       ├─ publish           health, conflist, upstream's checkpoint
@@ -25,6 +26,7 @@ pub mod eni_life;
 pub mod executor;
 pub mod http;
 pub mod journal_file;
+pub mod kernel;
 pub mod learn;
 pub mod logging;
 pub mod maintain;

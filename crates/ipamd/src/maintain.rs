@@ -1,15 +1,10 @@
-//! What is looked after now and then: releases that were queued while nobody could take them, the
-//! VPC's networks, and kernel state that something else may have removed.
+//! What is looked after now and then: releases that were queued while nobody could take them.
 
 use std::path::Path;
 use std::time::Duration;
 
-use vpc_aws::imds::Imds;
-use vpc_datapath::host::HostFacts;
-use vpc_model::Mtu;
-
 use crate::metrics::tally::DelReason;
-use crate::pool_task::{PoolHandle, ReleaseRefusal, WiredEni};
+use crate::pool_task::{PoolHandle, ReleaseRefusal};
 use crate::report::chain;
 
 /// How often the folder of queued releases is looked at. A DEL that ran into its deadline leaves
@@ -62,66 +57,5 @@ pub async fn drain(socket: &Path, pool: &PoolHandle) {
                 "a queued release was taken and stays queued"
             );
         }
-    }
-}
-
-/// The kernel state that is the daemon's, as it was set at start.
-#[derive(Debug, Clone)]
-pub struct KernelState {
-    /// The node's.
-    pub host: HostFacts,
-}
-
-/// Puts right what is not, every `interval`, for good. `enis` gives the ENIs as they are then; the
-/// pool is told of those that are wired at last.
-pub async fn kernel_state<I: Imds>(
-    mut state: KernelState,
-    imds: &I,
-    interval: Duration,
-    mtu: Mtu,
-    enis: impl Fn() -> Vec<WiredEni>,
-    pool: &PoolHandle,
-) {
-    loop {
-        tokio::time::sleep(interval).await;
-        match imds.vpc_cidrs().await {
-            Ok(cidrs) if cidrs.is_empty() => {}
-            Ok(cidrs) => state.host.vpc_cidrs = cidrs,
-            Err(error) => tracing::warn!(error = chain(&error), "VPC networks"),
-        }
-        let host = state.host.clone();
-        match tokio::task::spawn_blocking(move || vpc_datapath::host::apply(&host)).await {
-            Ok(Ok(report)) => {
-                pool.tally().host_checked(Ok(report.changed.len()));
-                report_changes("the node", &report.changed);
-            }
-            Ok(Err(error)) => {
-                pool.tally().host_checked(Err(()));
-                tracing::error!(error = chain(&error), "host network");
-            }
-            Err(_) => return,
-        }
-        for eni in enis() {
-            let facts = eni.wiring(mtu);
-            match tokio::task::spawn_blocking(move || vpc_datapath::eni::apply(&facts)).await {
-                Ok(Ok(report)) => {
-                    pool.tally().eni_checked(report.changed.len());
-                    report_changes(report.link.as_str(), &report.changed);
-                    if eni.is_missing {
-                        pool.wired(eni.id).await;
-                    }
-                }
-                Ok(Err(error)) => {
-                    tracing::error!(eni = %eni.id, error = chain(&error), "an ENI's wiring");
-                }
-                Err(_) => return,
-            }
-        }
-    }
-}
-
-fn report_changes(what: &str, changes: &[String]) {
-    for change in changes {
-        tracing::warn!(what, change, "put right");
     }
 }

@@ -67,6 +67,8 @@ impl RulePriority {
     pub const TO_POD: RulePriority = RulePriority(512);
     /// Marked connections → main: they leave by the primary ENI.
     pub const FWMARK: RulePriority = RulePriority(1024);
+    /// `to <external service>` → main: reached by the primary ENI whatever the pod's.
+    pub const EXTERNAL_SERVICE: RulePriority = RulePriority(1535);
     /// `from <pod>` → the table of the ENI that owns the pod's address.
     pub const FROM_POD: RulePriority = RulePriority(1536);
     /// `from <ENI's own address>` → that ENI's table.
@@ -81,6 +83,39 @@ pub struct Connmark(pub u32);
 impl Default for Connmark {
     fn default() -> Self {
         Self(0x80)
+    }
+}
+
+/// Transport ports, both ends included. Never 0, never backwards.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PortRange {
+    first: u16,
+    last: u16,
+}
+
+impl PortRange {
+    /// The ports from `first` to `last`; `None` where there are none, or 0 is among them.
+    #[must_use]
+    pub fn new(first: u16, last: u16) -> Option<Self> {
+        (first > 0 && first <= last).then_some(Self { first, last })
+    }
+
+    /// The lowest.
+    #[must_use]
+    pub fn first(self) -> u16 {
+        self.first
+    }
+
+    /// The highest.
+    #[must_use]
+    pub fn last(self) -> u16 {
+        self.last
+    }
+}
+
+impl fmt::Display for PortRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.first, self.last)
     }
 }
 

@@ -19,7 +19,7 @@ pub mod time;
 pub use ids::{
     AttachmentId, EniId, IdError, InstanceId, InstanceType, SecurityGroupId, SubnetId, VpcId,
 };
-pub use kernel::{Connmark, DeviceIndex, Mtu, NetworkCard, RouteTableId, RulePriority};
+pub use kernel::{Connmark, DeviceIndex, Mtu, NetworkCard, PortRange, RouteTableId, RulePriority};
 pub use link::{LinkName, LinkNameError, VethPrefix};
 pub use mac::MacAddress;
 pub use pod::{PodKey, PodName};

@@ -1,6 +1,9 @@
 //! What the node needs that is nobody's in particular: forwarding, the primary ENI's settings,
-//! and the rule that leads marked connections to the primary ENI.
+//! and the rules that lead marked connections, and those to external services, to the primary ENI.
 
+use std::collections::BTreeSet;
+
+use ipnet::{IpNet, Ipv4Net};
 use vpc_model::{Connmark, LinkName, RouteTableId, RulePriority};
 
 use super::eni::{LOOSE, rp_filter};
@@ -23,6 +26,24 @@ pub(crate) fn mark_rule(mark: Connmark) -> Rule {
         selector: Selector::Mark(mark),
         table: Some(RouteTableId::MAIN),
     }
+}
+
+/// The rules that lead to the primary ENI, each once.
+fn rules(facts: &HostFacts) -> Vec<Rule> {
+    let services: BTreeSet<Ipv4Net> = facts
+        .external_service_cidrs
+        .iter()
+        .map(Ipv4Net::trunc)
+        .collect();
+    let to_service = |net| Rule {
+        priority: RulePriority::EXTERNAL_SERVICE,
+        selector: Selector::To(IpNet::V4(net)),
+        table: Some(RouteTableId::MAIN),
+    };
+    let mark = marks(facts).then(|| mark_rule(facts.connmark));
+    mark.into_iter()
+        .chain(services.into_iter().map(to_service))
+        .collect()
 }
 
 /// Whether anything marks connections.
@@ -49,11 +70,7 @@ pub(crate) fn wanted(facts: &HostFacts, primary: &Link) -> State {
             mtu: facts.mtu.get(),
             ..primary.state()
         }],
-        rules: if marks(facts) {
-            vec![mark_rule(facts.connmark)]
-        } else {
-            Vec::new()
-        },
+        rules: rules(facts),
         ..State::default()
     }
 }

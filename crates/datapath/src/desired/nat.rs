@@ -23,7 +23,7 @@
 use std::collections::BTreeSet;
 
 use ipnet::Ipv4Net;
-use vpc_model::{Connmark, LinkName};
+use vpc_model::{Connmark, LinkName, VethPrefix};
 
 use crate::host::{ExternalSnat, HostFacts, NodePort, SnatRandomization};
 use crate::nft::expression::{
@@ -37,17 +37,24 @@ pub(crate) const TABLE: &str = "aws-cni";
 /// What the links of pods with security groups of their own begin with.
 const BRANCH_PREFIX: &str = "vlan";
 const SNAT_MARK: &str = "snat-mark";
+/// The comment of the rule that translates; its counter counts translated connections.
+pub(crate) const TRANSLATED: &str = "leaves the VPC with the node's address";
 
 /// The table the facts ask for; `None` where nothing is translated and nothing marked.
-pub(crate) fn table(facts: &HostFacts, primary: &LinkName) -> Option<Table> {
+/// `prefixes` are what the host veths of pods begin with.
+pub(crate) fn table(
+    facts: &HostFacts,
+    primary: &LinkName,
+    prefixes: &BTreeSet<VethPrefix>,
+) -> Option<Table> {
     let translates = facts.external_snat == ExternalSnat::Off;
     let mut chains = Vec::new();
     if translates {
         chains.push(snat_mark(facts));
-        chains.push(nat_prerouting(facts));
+        chains.push(nat_prerouting(facts, prefixes));
         chains.push(nat_postrouting(facts));
     }
-    chains.extend(mangle_prerouting(facts, primary));
+    chains.extend(mangle_prerouting(facts, primary, prefixes));
     (!chains.is_empty()).then_some(Table {
         name: TABLE,
         chains,
@@ -72,29 +79,29 @@ fn base(kind: ChainKind, hook: Hook, priority: i32) -> Option<Base> {
     })
 }
 
-fn nat_prerouting(facts: &HostFacts) -> Chain {
+fn nat_prerouting(facts: &HostFacts, prefixes: &BTreeSet<VethPrefix>) -> Chain {
     let mark = facts.connmark;
-    let rules = vec![
-        Rule::new(
-            "traffic to the node itself is not marked",
-            &[&is_local(Source::DestinationType), &[Expression::Return]],
-        ),
+    let mut rules = vec![Rule::new(
+        "traffic to the node itself is not marked",
+        &[&is_local(Source::DestinationType), &[Expression::Return]],
+    )];
+    rules.extend(prefixes.iter().map(|prefix| {
         Rule::new(
             "new connections of pods",
             &[
-                &input_begins_with(facts.veth_prefix.as_str()),
+                &input_begins_with(prefix.as_str()),
                 &[Expression::Count, Expression::Jump(SNAT_MARK)],
             ],
-        ),
-        Rule::new(
-            "marked connections leave by the primary ENI",
-            &[
-                &connection_has(mark),
-                &[Expression::Count],
-                &set_mark(Mark::Packet, mark),
-            ],
-        ),
-    ];
+        )
+    }));
+    rules.push(Rule::new(
+        "marked connections leave by the primary ENI",
+        &[
+            &connection_has(mark),
+            &[Expression::Count],
+            &set_mark(Mark::Packet, mark),
+        ],
+    ));
     Chain {
         name: "nat-prerouting",
         base: base(ChainKind::Nat, Hook::Prerouting, -90),
@@ -149,8 +156,11 @@ fn nat_postrouting(facts: &HostFacts) -> Chain {
         &[&is_local(Source::DestinationType), &[Expression::Return]],
     ));
     rules.push(Rule::new(
-        "leaves the VPC with the node's address",
-        &[&[Expression::Count], &source_nat(facts.primary_ip, ports)],
+        TRANSLATED,
+        &[
+            &[Expression::Count],
+            &source_nat(facts.primary_ip, ports, facts.ports),
+        ],
     ));
     Chain {
         name: "nat-postrouting",
@@ -160,7 +170,11 @@ fn nat_postrouting(facts: &HostFacts) -> Chain {
 }
 
 /// Marks and restores (upstream's three rules in the mangle table). `None` where nothing marks.
-fn mangle_prerouting(facts: &HostFacts, primary: &LinkName) -> Option<Chain> {
+fn mangle_prerouting(
+    facts: &HostFacts,
+    primary: &LinkName,
+    prefixes: &BTreeSet<VethPrefix>,
+) -> Option<Chain> {
     let node_port = facts.node_port == NodePort::On;
     let mut rules = Vec::new();
     if node_port {
@@ -174,7 +188,9 @@ fn mangle_prerouting(facts: &HostFacts, primary: &LinkName) -> Option<Chain> {
         ));
     }
     if node_port || facts.external_snat == ExternalSnat::Off {
-        rules.extend(restore(facts.veth_prefix.as_str(), facts.connmark));
+        for prefix in prefixes {
+            rules.extend(restore(prefix.as_str(), facts.connmark));
+        }
     }
     if node_port {
         rules.extend(restore(BRANCH_PREFIX, facts.connmark));
@@ -228,11 +244,14 @@ mod tests {
             external_snat,
             node_port,
             randomize: SnatRandomization::Prng,
+            ports: None,
+            external_service_cidrs: Vec::new(),
             veth_prefix: VethPrefix::default(),
             mtu: Mtu::default(),
             connmark: Connmark::default(),
         };
-        let table = table(&facts, &"ens5".parse().unwrap());
+        let prefixes = BTreeSet::from([VethPrefix::default()]);
+        let table = table(&facts, &"ens5".parse().unwrap(), &prefixes);
         table.map_or_else(Vec::new, |table| {
             table
                 .chains

@@ -131,7 +131,7 @@ pub(crate) fn host_sysctls(host_veth: &LinkName) -> Vec<Sysctl> {
 
 /// The rules of a pod's address. One in the main table needs none of its own: main is what the
 /// rules end with.
-fn rules(address: Ipv4Addr, table: RouteTableId) -> Vec<Rule> {
+pub(crate) fn rules(address: Ipv4Addr, table: RouteTableId) -> Vec<Rule> {
     let mut rules = vec![to_pod(address)];
     if table != RouteTableId::MAIN {
         rules.push(Rule {

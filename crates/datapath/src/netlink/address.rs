@@ -9,8 +9,8 @@ use super::family_of;
 use super::socket::{Batch, CREATE, REPLACE};
 use crate::state::{Address, Dev};
 
-const RTM_NEWADDR: u16 = 20;
-const RTM_DELADDR: u16 = 21;
+pub(crate) const RTM_NEWADDR: u16 = 20;
+pub(crate) const RTM_DELADDR: u16 = 21;
 pub(crate) const RTM_GETADDR: u16 = 22;
 
 const IFA_ADDRESS: u16 = 1;

@@ -9,7 +9,7 @@ use super::socket::{Batch, CREATE, EXCLUSIVE};
 use crate::state::Link;
 
 pub(crate) const RTM_NEWLINK: u16 = 16;
-const RTM_DELLINK: u16 = 17;
+pub(crate) const RTM_DELLINK: u16 = 17;
 pub(crate) const RTM_GETLINK: u16 = 18;
 /// `RTNLGRP_LINK`: notifications about links.
 pub(crate) const GROUP: u32 = 1;

@@ -4,12 +4,12 @@
 //! change. The codec is our own, some sixty lines for each kind: it writes exactly the attributes
 //! we mean, and reads the ones we know out of messages that grow with every kernel.
 
-mod address;
+pub(crate) mod address;
 pub(crate) mod attributes;
 pub(crate) mod link;
 mod neighbour;
-mod route;
-mod rule;
+pub(crate) mod route;
+pub(crate) mod rule;
 pub(crate) mod socket;
 #[cfg(test)]
 mod tests;

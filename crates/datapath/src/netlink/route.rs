@@ -10,8 +10,8 @@ use super::family_of;
 use super::socket::{Batch, CREATE, EXCLUSIVE, REPLACE};
 use crate::state::{Dev, Route, Scope};
 
-const RTM_NEWROUTE: u16 = 24;
-const RTM_DELROUTE: u16 = 25;
+pub(crate) const RTM_NEWROUTE: u16 = 24;
+pub(crate) const RTM_DELROUTE: u16 = 25;
 pub(crate) const RTM_GETROUTE: u16 = 26;
 
 const RTA_DST: u16 = 1;

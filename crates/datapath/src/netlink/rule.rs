@@ -8,8 +8,8 @@ use super::family_of;
 use super::socket::{Batch, CREATE, ECHO, EXCLUSIVE};
 use crate::state::{Rule, Selector};
 
-const RTM_NEWRULE: u16 = 32;
-const RTM_DELRULE: u16 = 33;
+pub(crate) const RTM_NEWRULE: u16 = 32;
+pub(crate) const RTM_DELRULE: u16 = 33;
 pub(crate) const RTM_GETRULE: u16 = 34;
 
 const FRA_DST: u16 = 1;

@@ -6,12 +6,13 @@
 
 use std::fmt::Display;
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use netlink_sys::SocketAddr;
 use rustix::io::Errno;
 use rustix::net::RecvFlags;
-use rustix::net::sockopt::{Timeout, set_socket_timeout};
+use rustix::net::sockopt::{Timeout, set_socket_recv_buffer_size_force, set_socket_timeout};
 
 use super::attributes::{self, number, short};
 use crate::error::{Error, Refusal};
@@ -47,6 +48,8 @@ const NLMSG_DONE: u16 = 3;
 const HEADER: usize = 16;
 /// The kernel fills list answers up to this size (iproute2 uses the same).
 const INBOX: usize = 32 * 1024;
+/// The room for notifications that wait to be read.
+const QUEUE: usize = 1 << 20;
 /// How often a list that changed under the reader is read again.
 const DUMP_ATTEMPTS: u32 = 20;
 
@@ -110,6 +113,12 @@ pub(crate) struct Socket {
     raw: netlink_sys::Socket,
     next: u32,
     inbox: Vec<u8>,
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.raw.as_fd()
+    }
 }
 
 /// One message in a received buffer.
@@ -300,14 +309,24 @@ impl Socket {
         Ok((!interrupted).then_some(listing))
     }
 
-    /// Subscribes to a group of notifications.
-    pub(crate) fn join(&mut self, group: u32, doing: &dyn Display) -> Result<(), Error> {
+    /// Subscribes to groups of notifications.
+    pub(crate) fn join(&mut self, groups: &[u32], doing: &dyn Display) -> Result<(), Error> {
         let failed = |source| Error::Receive {
             doing: doing.to_string(),
             source,
         };
         self.raw.bind_auto().map_err(failed)?;
-        self.raw.add_membership(group).map_err(failed)
+        // What does not fit is lost, and then everything has to be looked at. Only root may have
+        // more than the system's limit.
+        let _ = set_socket_recv_buffer_size_force(&self.raw, QUEUE);
+        groups
+            .iter()
+            .try_for_each(|group| self.raw.add_membership(*group).map_err(failed))
+    }
+
+    /// The notifications that are there already, without waiting.
+    pub(crate) fn heard(&mut self, doing: &dyn Display) -> Result<Heard, Error> {
+        self.hear(RecvFlags::DONTWAIT, doing)
     }
 
     /// Waits for notifications, up to `limit`.
@@ -320,9 +339,13 @@ impl Socket {
                 source: errno.into(),
             }
         })?;
+        self.hear(RecvFlags::empty(), doing)
+    }
+
+    fn hear(&mut self, flags: RecvFlags, doing: &dyn Display) -> Result<Heard, Error> {
         let is =
             |source: &io::Error, errno: Errno| source.raw_os_error() == Some(errno.raw_os_error());
-        match self.receive(RecvFlags::empty(), doing) {
+        match self.receive(flags, doing) {
             Ok(()) => Ok(Heard::Messages(
                 frames(&self.inbox).map(Reply::from).collect(),
             )),

@@ -7,7 +7,7 @@
 use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
-use vpc_model::{Connmark, LinkName};
+use vpc_model::{Connmark, LinkName, PortRange};
 
 use crate::netlink::attributes::Writer;
 
@@ -30,8 +30,11 @@ pub(crate) enum Expression {
     Return,
     /// Goes on in another chain, and comes back.
     Jump(&'static str),
-    /// Translates the connection's source to the address in the register.
-    SourceNat(PortChoice),
+    /// Puts a port into a register of its own: the first (`Lower`) or last (`Upper`) to be given.
+    Port(Bound, u16),
+    /// Translates the connection's source to the address in the register, and to a port between
+    /// those given, if any were.
+    SourceNat(PortChoice, PortLimits),
 }
 
 /// What can be loaded.
@@ -58,6 +61,24 @@ pub(crate) enum Mark {
     Packet,
     /// Of the connection.
     Connection,
+}
+
+/// Which end of a range.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Bound {
+    /// The lowest.
+    Lower,
+    /// The highest.
+    Upper,
+}
+
+/// Whether the ports to choose from were put into their registers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PortLimits {
+    /// They were.
+    Given,
+    /// They were not: the kernel takes its own.
+    Kernels,
 }
 
 /// How the kernel picks a translated connection's source port.
@@ -163,12 +184,32 @@ pub(crate) fn clear_mark(which: Mark, mark: Connmark) -> [Expression; 3] {
     ]
 }
 
-/// `snat to <address> [random|fully-random]`.
-pub(crate) fn source_nat(address: Ipv4Addr, ports: PortChoice) -> [Expression; 2] {
-    [
-        Expression::Constant(address.octets()),
-        Expression::SourceNat(ports),
-    ]
+/// `snat to <address>[:<first>-<last>] [random|fully-random]`. What has no ports has numbers that
+/// are chosen alike (ICMP), or is left as it is.
+pub(crate) fn source_nat(
+    address: Ipv4Addr,
+    choice: PortChoice,
+    ports: Option<PortRange>,
+) -> Vec<Expression> {
+    let mut parts = vec![Expression::Constant(address.octets())];
+    let Some(ports) = ports else {
+        parts.push(Expression::SourceNat(choice, PortLimits::Kernels));
+        return parts;
+    };
+    parts.push(Expression::Port(Bound::Lower, ports.first()));
+    parts.push(Expression::Port(Bound::Upper, ports.last()));
+    parts.push(Expression::SourceNat(choice, PortLimits::Given));
+    parts
+}
+
+impl Bound {
+    /// A register of its own for each, beside the one that all else is done in.
+    fn register(self) -> u32 {
+        match self {
+            Bound::Lower => 2,
+            Bound::Upper => 3,
+        }
+    }
 }
 
 impl Expression {
@@ -196,9 +237,12 @@ impl Expression {
             | Expression::Store(Mark::Connection) => "ct",
             Expression::Mask { .. } => "bitwise",
             Expression::Equal(_) => "cmp",
-            Expression::Constant(_) | Expression::Return | Expression::Jump(_) => "immediate",
+            Expression::Constant(_)
+            | Expression::Port(..)
+            | Expression::Return
+            | Expression::Jump(_) => "immediate",
             Expression::Count => "counter",
-            Expression::SourceNat(_) => "nat",
+            Expression::SourceNat(..) => "nat",
         }
     }
 
@@ -208,16 +252,14 @@ impl Expression {
             Expression::Mask { and, flip } => write_mask(data, and, flip),
             Expression::Equal(value) => write_equal(data, value),
             Expression::Store(mark) => mark.write_store(data),
-            Expression::Constant(value) => {
-                data.big_endian(immediate::DESTINATION, REGISTER);
-                data.nest(immediate::DATA, |nest| {
-                    nest.bytes(DATA_VALUE, value);
-                });
+            Expression::Constant(value) => write_constant(data, REGISTER, value),
+            Expression::Port(bound, port) => {
+                write_constant(data, bound.register(), &port.to_be_bytes());
             }
             Expression::Count => {}
             Expression::Return => write_verdict(data, VERDICT_RETURN, None),
             Expression::Jump(chain) => write_verdict(data, VERDICT_JUMP, Some(chain)),
-            Expression::SourceNat(ports) => write_source_nat(data, *ports),
+            Expression::SourceNat(choice, limits) => write_source_nat(data, *choice, *limits),
         }
     }
 }
@@ -337,10 +379,19 @@ fn write_verdict(data: &mut Writer<'_>, code: u32, chain: Option<&str>) {
     });
 }
 
-fn write_source_nat(data: &mut Writer<'_>, ports: PortChoice) {
+fn write_constant(data: &mut Writer<'_>, register: u32, value: &[u8]) {
+    data.big_endian(immediate::DESTINATION, register);
+    data.nest(immediate::DATA, |nest| {
+        nest.bytes(DATA_VALUE, value);
+    });
+}
+
+fn write_source_nat(data: &mut Writer<'_>, ports: PortChoice, limits: PortLimits) {
     const KIND: u16 = 1;
     const FAMILY: u16 = 2;
     const ADDRESS: u16 = 3;
+    const LOWEST_PORT: u16 = 5;
+    const HIGHEST_PORT: u16 = 6;
     const FLAGS: u16 = 7;
     const SOURCE: u32 = 0;
     const IPV4: u32 = 2;
@@ -353,6 +404,10 @@ fn write_source_nat(data: &mut Writer<'_>, ports: PortChoice) {
     data.big_endian(KIND, SOURCE)
         .big_endian(FAMILY, IPV4)
         .big_endian(ADDRESS, REGISTER);
+    if limits == PortLimits::Given {
+        data.big_endian(LOWEST_PORT, Bound::Lower.register())
+            .big_endian(HIGHEST_PORT, Bound::Upper.register());
+    }
     if flags != 0 {
         data.big_endian(FLAGS, flags);
     }

@@ -2,7 +2,7 @@
 
 use super::table::{Base, Chain, Digest, Rule, Table};
 use crate::netlink::attributes::{self, Writer};
-use crate::netlink::socket::{APPEND, Batch, CREATE};
+use crate::netlink::socket::{APPEND, Batch, CREATE, Reply};
 
 /// `NFNL_SUBSYS_NFTABLES`, the upper byte of a message's type.
 const SUBSYSTEM: u16 = 10;
@@ -15,8 +15,10 @@ const GET_TABLE: u16 = SUBSYSTEM << 8 | 1;
 const DELETE_TABLE: u16 = SUBSYSTEM << 8 | 2;
 const NEW_CHAIN: u16 = SUBSYSTEM << 8 | 3;
 const GET_CHAIN: u16 = SUBSYSTEM << 8 | 4;
+const DELETE_CHAIN: u16 = SUBSYSTEM << 8 | 5;
 const NEW_RULE: u16 = SUBSYSTEM << 8 | 6;
 const GET_RULE: u16 = SUBSYSTEM << 8 | 7;
+const DELETE_RULE: u16 = SUBSYSTEM << 8 | 8;
 
 /// `NFPROTO_IPV4`: the `ip` family.
 const FAMILY_IP: u8 = 2;
@@ -148,6 +150,23 @@ fn digest_in(userdata: &[u8]) -> Option<Digest> {
         }
         rest = rest.get(2 + length..)?;
     }
+}
+
+/// Whether a message is about this table of the `ip` family, or a chain or rule of it.
+pub(super) fn is_of_table(message: &Reply, name: &str) -> bool {
+    let about = [
+        NEW_TABLE,
+        DELETE_TABLE,
+        NEW_CHAIN,
+        DELETE_CHAIN,
+        NEW_RULE,
+        DELETE_RULE,
+    ];
+    // The table's name is the first attribute of each.
+    about.contains(&message.kind)
+        && message.payload.first() == Some(&FAMILY_IP)
+        && attributes::read(message.payload.get(HEADER..).unwrap_or_default())
+            .any(|(kind, value)| kind == TABLE_NAME && attributes::text(value) == Some(name))
 }
 
 /// Asks for one table.

@@ -11,9 +11,14 @@ pub(crate) mod table;
 use rustix::io::Errno;
 
 use crate::error::{Error, Refusal};
-use crate::netlink::socket::{Batch, Family, Socket};
+use crate::netlink::socket::{Batch, Family, Reply, Socket};
 use messages::Observed;
 use table::Table;
+
+/// Whether a notification is about this table of the `ip` family, or something in it.
+pub(crate) fn is_of_table(message: &Reply, name: &str) -> bool {
+    messages::is_of_table(message, name)
+}
 
 /// A handle on the `ip` tables of one network namespace. Keep it where it is used often: the
 /// kernel waits for all packets in flight (some 12 ms) when one that changed something is closed.

@@ -18,6 +18,7 @@
 //! - The pod has the interface and it leads elsewhere, or the host's link of that name is no
 //!   veth: an error, nothing is touched.
 
+mod keep;
 mod pair;
 #[cfg(test)]
 mod tests;
@@ -36,6 +37,7 @@ use crate::netns;
 use crate::state::{Dev, Link, Rule, host_net};
 use crate::step::{Effect, Step};
 use crate::sysctl;
+pub use keep::{Running, keep};
 use pair::Pair;
 
 /// What one interface of a pod should look like.

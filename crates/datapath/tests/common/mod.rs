@@ -7,6 +7,8 @@
     reason = "a helper that fails fails its test"
 )]
 
+pub(crate) mod topology;
+
 use std::fs::File;
 use std::net::{Ipv4Addr, UdpSocket};
 use std::os::fd::AsFd;

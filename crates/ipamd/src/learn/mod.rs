@@ -241,6 +241,8 @@ pub fn host_facts(settings: &Settings, metadata: &Metadata) -> HostFacts {
             settings::SnatRandomization::HashRandom => host::SnatRandomization::HashRandom,
             settings::SnatRandomization::Prng => host::SnatRandomization::Prng,
         },
+        ports: settings.snat.ports,
+        external_service_cidrs: settings.external_service_cidrs.clone(),
         veth_prefix: settings.veth_prefix.clone(),
         mtu: settings.eni_mtu,
         connmark: settings.connmark,

@@ -150,6 +150,7 @@ pub(super) fn settings(environment: &Environment) -> Option<Settings> {
             NodePort::Supported,
             NodePort::Unsupported,
         )?,
+        external_service_cidrs: read.get(&host::AWS_EXTERNAL_SERVICE_CIDRS)?,
         connmark: read.get(&host::AWS_VPC_K8S_CNI_CONNMARK)?,
         veth_prefix: read.get(&host::AWS_VPC_K8S_CNI_VETHPREFIX)?,
         eni_mtu,
@@ -236,6 +237,7 @@ impl Read<'_> {
             )?,
             exclude_cidrs: self.get(&host::AWS_VPC_K8S_CNI_EXCLUDE_SNAT_CIDRS)?,
             randomization: self.get(&host::AWS_VPC_K8S_CNI_RANDOMIZESNAT)?,
+            ports: self.get(&host::VPC_CNI_SNAT_PORTS)?,
         })
     }
 
@@ -262,7 +264,6 @@ impl Read<'_> {
             annotate_pod_ip: self.get(&modes::ANNOTATE_POD_IP)?,
             bandwidth_plugin: self.get(&modes::ENABLE_BANDWIDTH_PLUGIN)?,
             disable_pod_v6: self.get(&modes::DISABLE_POD_V6)?,
-            external_service_cidrs: self.get(&modes::AWS_EXTERNAL_SERVICE_CIDRS)?,
         })
     }
 
@@ -316,6 +317,15 @@ pub(super) fn remarks(settings: &Settings) -> Vec<Notice> {
     if external && !settings.snat.exclude_cidrs.is_empty() {
         notice(
             host::AWS_VPC_K8S_CNI_EXCLUDE_SNAT_CIDRS.name,
+            format!(
+                "has no effect while {} is true: nothing is translated",
+                host::AWS_VPC_K8S_CNI_EXTERNALSNAT.name
+            ),
+        );
+    }
+    if external && settings.snat.ports.is_some() {
+        notice(
+            host::VPC_CNI_SNAT_PORTS.name,
             format!(
                 "has no effect while {} is true: nothing is translated",
                 host::AWS_VPC_K8S_CNI_EXTERNALSNAT.name

@@ -15,7 +15,7 @@ use super::types::{
     BindAddress, LogDestination, LogFormat, LogLevel, NetworkPolicyMode, PodSecurityGroupMode,
     SnatRandomization,
 };
-use crate::kernel::{Connmark, Mtu};
+use crate::kernel::{Connmark, Mtu, PortRange};
 use crate::link::VethPrefix;
 
 /// The words of Go's `strconv.ParseBool`, which upstream's manifests and charts are written for.
@@ -205,6 +205,21 @@ pub(crate) const RANDOMIZATION: Kind<SnatRandomization> = Kind {
         "hashrandom" => Some(SnatRandomization::HashRandom),
         "none" => Some(SnatRandomization::None),
         _ => None,
+    },
+};
+
+/// Ports above those that a process needs a privilege for; fewer than a thousand would run out at
+/// once, since the choice is made for each destination.
+pub(crate) const PORTS: Kind<Option<PortRange>> = Kind {
+    allowed: "first and last port, such as 32768-60999, of at least 1000 ports above 1023",
+    parse: |text| {
+        if text.is_empty() {
+            return Some(None);
+        }
+        let (first, last) = text.split_once('-')?;
+        let range = PortRange::new(first.parse().ok()?, last.parse().ok()?)?;
+        let fits = range.first() >= 1024 && range.last() - range.first() >= 999;
+        fits.then_some(Some(range))
     },
 };
 

@@ -91,6 +91,8 @@ pub struct Settings {
     pub snat: Snat,
     /// Whether NodePort connections are marked.
     pub node_port: NodePort,
+    /// Destinations that pods reach by table main, whatever their ENI; sorted, in network form.
+    pub external_service_cidrs: Vec<ipnet::Ipv4Net>,
     /// The mark.
     pub connmark: Connmark,
     /// What the names of host veths begin with.

@@ -7,6 +7,8 @@ use std::path::PathBuf;
 
 use ipnet::Ipv4Net;
 
+use crate::kernel::PortRange;
+
 /// The warm-pool targets as they were given. Which of them decides is for the pool's planner:
 /// address targets go before prefix targets, prefix targets before whole ENIs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +84,8 @@ pub struct Snat {
     pub exclude_cidrs: Vec<Ipv4Net>,
     /// How source ports are chosen.
     pub randomization: SnatRandomization,
+    /// Among which; nothing for the kernel's own choice.
+    pub ports: Option<PortRange>,
 }
 
 /// Whether connections to NodePorts that enter by the primary ENI are marked, so that their
@@ -262,6 +266,4 @@ pub struct Features {
     pub bandwidth_plugin: bool,
     /// `DISABLE_POD_V6`: IPv6 is switched off inside pods by sysctl.
     pub disable_pod_v6: bool,
-    /// `AWS_EXTERNAL_SERVICE_CIDRS`: destinations routed by table main whatever the pod's ENI.
-    pub external_service_cidrs: Vec<Ipv4Net>,
 }

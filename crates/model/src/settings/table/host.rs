@@ -3,10 +3,10 @@
 use ipnet::Ipv4Net;
 
 use super::{BOTH, IPAMD};
-use crate::kernel::{Connmark, Mtu};
+use crate::kernel::{Connmark, Mtu, PortRange};
 use crate::link::VethPrefix;
 use crate::settings::key::{Fallback, Key, Support};
-use crate::settings::kinds::{CIDRS, MARK, MTU, RANDOMIZATION, SWITCH, VETH_PREFIX};
+use crate::settings::kinds::{CIDRS, MARK, MTU, PORTS, RANDOMIZATION, SWITCH, VETH_PREFIX};
 use crate::settings::types::SnatRandomization;
 
 pub(crate) static AWS_VPC_K8S_CNI_EXTERNALSNAT: Key<bool> = Key {
@@ -39,6 +39,27 @@ pub(crate) static AWS_VPC_K8S_CNI_RANDOMIZESNAT: Key<SnatRandomization> = Key {
           by hash, or kept where possible.",
 };
 
+pub(crate) static VPC_CNI_SNAT_PORTS: Key<Option<PortRange>> = Key {
+    name: "VPC_CNI_SNAT_PORTS",
+    kind: PORTS,
+    fallback: Fallback::Unset,
+    support: Support::Supported,
+    read_by: IPAMD,
+    doc: "The source ports that translated packets get; unset: as the kernel chooses, 1024 and \
+          above. A range apart from NodePorts and from net.ipv4.ip_local_port_range keeps pods \
+          and the node's own programs out of each other's way.",
+};
+
+pub(crate) static AWS_EXTERNAL_SERVICE_CIDRS: Key<Vec<Ipv4Net>> = Key {
+    name: "AWS_EXTERNAL_SERVICE_CIDRS",
+    kind: CIDRS,
+    fallback: Fallback::Text(""),
+    support: Support::Supported,
+    read_by: IPAMD,
+    doc: "Destinations that pods reach by the routes of table main, hence by the primary ENI, \
+          whatever their ENI.",
+};
+
 pub(crate) static AWS_VPC_CNI_NODE_PORT_SUPPORT: Key<bool> = Key {
     name: "AWS_VPC_CNI_NODE_PORT_SUPPORT",
     kind: SWITCH,
@@ -65,8 +86,9 @@ pub(crate) static AWS_VPC_K8S_CNI_VETHPREFIX: Key<VethPrefix> = Key {
     fallback: Fallback::Text("eni"),
     support: Support::Supported,
     read_by: BOTH,
-    doc: "What the names of the host ends of pods' veths begin with. Change it only on a node \
-          without pods: rules and filters match by it.",
+    doc: "What the names of the host ends of pods' veths begin with. Pods keep the \
+          names they were started with and go on to be translated; programs that look for \
+          pods' links by name may know `eni` alone.",
 };
 
 pub(crate) static AWS_VPC_ENI_MTU: Key<Mtu> = Key {

@@ -1,10 +1,8 @@
 //! Address families and the features that today can only be off.
 
-use ipnet::Ipv4Net;
-
 use super::{BOTH, IPAMD};
 use crate::settings::key::{Fallback, Key, Support};
-use crate::settings::kinds::{CIDRS, LABEL, POLICY_MODE, SECURITY_GROUP_MODE, SWITCH};
+use crate::settings::kinds::{LABEL, POLICY_MODE, SECURITY_GROUP_MODE, SWITCH};
 use crate::settings::types::{NetworkPolicyMode, PodSecurityGroupMode};
 
 pub(crate) static ENABLE_IPV4: Key<bool> = Key {
@@ -126,15 +124,6 @@ pub(crate) static DISABLE_POD_V6: Key<bool> = Key {
     support: Support::Refused("the tuning plugin is not chained yet"),
     read_by: IPAMD,
     doc: "Chain the reference tuning plugin to switch IPv6 off inside pods.",
-};
-
-pub(crate) static AWS_EXTERNAL_SERVICE_CIDRS: Key<Vec<Ipv4Net>> = Key {
-    name: "AWS_EXTERNAL_SERVICE_CIDRS",
-    kind: CIDRS,
-    fallback: Fallback::Text(""),
-    support: Support::Refused("routing by destination is not supported yet"),
-    read_by: IPAMD,
-    doc: "Destinations that pods reach by the routes of table main, whatever their ENI.",
 };
 
 pub(crate) static NETWORK_POLICY_ENFORCING_MODE: Key<Option<NetworkPolicyMode>> = Key {
