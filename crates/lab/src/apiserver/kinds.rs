@@ -122,7 +122,7 @@ pub const EVENT: Kind = Kind {
     ..PLAIN
 };
 
-/// Events of the group of their own: the same objects, see [`super::events`].
+/// Events of the group of their own: the same objects, see `events`.
 pub const EVENT_V1: Kind = Kind {
     group: "events.k8s.io",
     fields: &[
