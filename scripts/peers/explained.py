@@ -49,6 +49,7 @@ EXPLAINED = [
     ("the tags", r".*\.PrivateIpAddresses",
      MOTO + "and giving those back took the ENI's own with them"),
     ("a prefix|the prefix goes back", r"\.error", "moto does not implement prefixes of ENIs"),
+    ("a trunk|a branch", r".*\.InterfaceType", "moto knows one type of ENI only"),
     ("detached|deleted", r"\.error",
      MOTO + "the first attachment's id, which is right, is no longer known to it"),
 ]

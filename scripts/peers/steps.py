@@ -106,6 +106,20 @@ def steps():
                lambda k: {"NetworkInterfaceIds": [k["eni"]]})
     yield step("deleted again", "delete_network_interface",
                lambda k: {"NetworkInterfaceId": k["eni"]})
+    for kind in ("trunk", "branch"):
+        yield step(f"a {kind}", "create_network_interface",
+                   lambda k, kind=kind: {"SubnetId": k["subnet"], "InterfaceType": kind},
+                   lambda a, kind=kind: {kind: a["NetworkInterface"]["NetworkInterfaceId"]})
+    yield step("the branch on the trunk", "associate_trunk_interface",
+               lambda k: {"BranchInterfaceId": k["branch"], "TrunkInterfaceId": k["trunk"],
+                          "VlanId": 7},
+               lambda a: {"on_trunk": a["InterfaceAssociation"]["AssociationId"]})
+    yield step("what trunks carry", "describe_trunk_interface_associations")
+    yield step("the branch leaves the trunk", "disassociate_trunk_interface",
+               lambda k: {"AssociationId": k["on_trunk"]})
+    for kind in ("branch", "trunk"):
+        yield step(f"the {kind} goes", "delete_network_interface",
+                   lambda k, kind=kind: {"NetworkInterfaceId": k[kind]})
     yield step("a reservation", "create_subnet_cidr_reservation",
                lambda k: {"SubnetId": k["other"], "Cidr": "10.7.2.64/26",
                           "ReservationType": "prefix"},

@@ -53,6 +53,7 @@ macro_rules! actions {
 
 actions! {
     "AssignPrivateIpAddresses" => assign_private_ip_addresses,
+    "AssociateTrunkInterface" => associate_trunk_interface,
     "AttachNetworkInterface" => attach_network_interface,
     "AuthorizeSecurityGroupEgress" => authorize_security_group_egress,
     "AuthorizeSecurityGroupIngress" => authorize_security_group_ingress,
@@ -73,8 +74,10 @@ actions! {
     "DescribeNetworkInterfaces" => describe_network_interfaces,
     "DescribeSecurityGroups" => describe_security_groups,
     "DescribeSubnets" => describe_subnets,
+    "DescribeTrunkInterfaceAssociations" => describe_trunk_interface_associations,
     "DescribeVpcs" => describe_vpcs,
     "DetachNetworkInterface" => detach_network_interface,
+    "DisassociateTrunkInterface" => disassociate_trunk_interface,
     "GetSubnetCidrReservations" => get_subnet_cidr_reservations,
     "ModifyNetworkInterfaceAttribute" => modify_network_interface_attribute,
     "RevokeSecurityGroupEgress" => revoke_security_group_egress,

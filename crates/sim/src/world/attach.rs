@@ -76,6 +76,12 @@ impl World {
                 format!("Interface: [{id}] in use."),
             ));
         }
+        if eni.interface_type == "branch" {
+            return Err(ApiError::client(
+                "OperationNotPermitted",
+                format!("The branch network interface '{id}' cannot be attached."),
+            ));
+        }
         if instance.state(self.now).1 != "running" {
             return Err(ApiError::client(
                 "IncorrectInstanceState",

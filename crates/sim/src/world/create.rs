@@ -101,7 +101,7 @@ impl World {
             )));
         }
         let interface_type = request.interface_type.as_deref().unwrap_or("interface");
-        if !["interface", "efa", "trunk"].contains(&interface_type) {
+        if !["interface", "efa", "trunk", "branch"].contains(&interface_type) {
             return Err(ApiError::invalid(format!(
                 "Value ({interface_type}) for parameter InterfaceType is invalid."
             )));
@@ -180,6 +180,7 @@ impl World {
             connection_tracking: None,
             tags: blueprint.tags,
             attachment: None,
+            association: None,
         };
         self.before_change_of(&id);
         self.enis.insert(id.clone(), eni);
@@ -187,7 +188,7 @@ impl World {
         Ok(id)
     }
 
-    /// Deletes an ENI that is not attached.
+    /// Deletes an ENI that is not attached, no branch of a trunk and no trunk with branches.
     ///
     /// # Errors
     /// `InvalidNetworkInterfaceID.NotFound`; `InvalidParameterValue` until a detach has ended. (The
@@ -200,7 +201,9 @@ impl World {
         self.advance(now);
         refuse_dry_run(request.dry_run)?;
         let id = self.eni_id(request.network_interface_id.as_deref())?;
-        if self.eni(&id)?.attachment.is_some() {
+        let eni = self.eni(&id)?;
+        let carries = eni.is_trunk() && self.branches_of(&id).next().is_some();
+        if eni.attachment.is_some() || eni.association.is_some() || carries {
             let message = format!("Network interface '{id}' is currently in use.");
             return Err(ApiError::invalid(message));
         }
@@ -217,6 +220,9 @@ impl World {
         let Some(eni) = self.enis.remove(id) else {
             return;
         };
+        if eni.is_trunk() {
+            self.drop_associations(id);
+        }
         if let Some(subnet) = self.subnets.get_mut(&eni.subnet) {
             for address in eni.all_addresses() {
                 subnet.space.give(address);

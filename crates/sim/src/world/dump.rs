@@ -71,6 +71,12 @@ impl World {
                 "securityGroups": eni.security_groups,
                 "sourceDestCheck": eni.source_dest_check,
                 "tags": eni.tags,
+                "interfaceType": eni.interface_type,
+                "branchOf": eni.association.as_ref().map(|association| json!({
+                    "id": association.id,
+                    "trunk": association.trunk,
+                    "vlan": association.vlan,
+                })),
                 "attachment": eni.attachment.as_ref().map(|a| self.dump_attachment(a)),
             })).collect::<Vec<_>>(),
         })

@@ -10,6 +10,7 @@ use vpc_model::{
 };
 
 use super::World;
+use super::state::Eni;
 
 /// Everything that a fabric has to provide at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -73,6 +74,27 @@ pub struct FabricEni {
     pub source_dest_check: bool,
     /// The security groups.
     pub security_groups: Vec<SecurityGroupId>,
+    /// The branch ENIs that it carries as a trunk, by id.
+    pub branches: Vec<FabricBranch>,
+}
+
+/// A branch ENI, whose packets travel on its trunk's link with a VLAN tag.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FabricBranch {
+    /// Which.
+    pub id: EniId,
+    /// The VLAN on the trunk's link.
+    pub vlan: u16,
+    /// Its own MAC address.
+    pub mac: MacAddress,
+    /// The subnet, which can be another than the trunk's.
+    pub subnet: SubnetId,
+    /// The subnet's network.
+    pub subnet_cidr: Ipv4Net,
+    /// All addresses, the primary first.
+    pub addresses: Vec<Ipv4Addr>,
+    /// The security groups.
+    pub security_groups: Vec<SecurityGroupId>,
 }
 
 impl World {
@@ -115,6 +137,26 @@ impl World {
         Some(attachment.link_from)
     }
 
+    fn fabric_branches(&self, trunk: &EniId) -> Vec<FabricBranch> {
+        if !self.enis.get(trunk).is_some_and(Eni::is_trunk) {
+            return Vec::new();
+        }
+        let branches = self.branches_of(trunk);
+        let found = branches.filter_map(|(id, eni, association)| {
+            let subnet = self.subnets.get(&eni.subnet)?;
+            Some(FabricBranch {
+                id: id.clone(),
+                vlan: association.vlan,
+                mac: eni.mac,
+                subnet: eni.subnet.clone(),
+                subnet_cidr: subnet.space.cidr(),
+                addresses: eni.all_addresses(),
+                security_groups: eni.security_groups.clone(),
+            })
+        });
+        found.collect()
+    }
+
     /// The ENIs whose link is present, by instance.
     fn fabric_enis(&self) -> BTreeMap<InstanceId, Vec<FabricEni>> {
         let mut by_instance: BTreeMap<InstanceId, Vec<FabricEni>> = BTreeMap::new();
@@ -142,6 +184,7 @@ impl World {
                 public: eni.public,
                 source_dest_check: eni.source_dest_check,
                 security_groups: eni.security_groups.clone(),
+                branches: self.fabric_branches(id),
             });
         }
         for enis in by_instance.values_mut() {

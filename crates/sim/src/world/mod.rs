@@ -37,6 +37,7 @@ mod subnets;
 mod tags;
 mod terminate;
 mod throttle;
+mod trunks;
 mod types;
 mod vpcs;
 mod wanted;
@@ -46,7 +47,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use vpc_model::{EniId, InstanceId, SecurityGroupId, SubnetId, Timestamp, VpcId};
 
 pub use config::{PublicAddress, RunInstance, Secondary, Span, WorldConfig};
-pub use fabric::{FabricEni, FabricInstance, FabricSubnet, FabricView};
+pub use fabric::{FabricBranch, FabricEni, FabricInstance, FabricSubnet, FabricView};
 pub use occupy::Occupation;
 pub(crate) use random::Random;
 pub use throttle::{ActionLimits, Bucket, Demand, RateLimits};

@@ -167,6 +167,18 @@ pub(crate) struct Eni {
     pub(crate) connection_tracking: Option<ConnectionTracking>,
     pub(crate) tags: Tags,
     pub(crate) attachment: Option<Attachment>,
+    /// The trunk it is a branch of.
+    pub(crate) association: Option<Association>,
+}
+
+/// A branch ENI's place on its trunk ENI.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Association {
+    pub(crate) id: String,
+    pub(crate) trunk: EniId,
+    pub(crate) vlan: u16,
+    /// The client token that made it.
+    pub(crate) token: String,
 }
 
 impl Eni {
@@ -182,8 +194,12 @@ impl Eni {
         1 + self.secondaries.len() + self.prefixes.len()
     }
 
+    pub(crate) fn is_trunk(&self) -> bool {
+        self.interface_type == "trunk"
+    }
+
     pub(crate) fn status(&self) -> &'static str {
-        if self.attachment.is_some() {
+        if self.attachment.is_some() || self.association.is_some() {
             "in-use"
         } else {
             "available"

@@ -102,7 +102,9 @@ pub use subnets::{
 pub use tag_removal::{DeleteTagsRequest, DeleteTagsResponse};
 pub use tags::{CreateTagsRequest, CreateTagsResponse};
 pub use trunks::{
+    AssociateTrunkInterfaceRequest, AssociateTrunkInterfaceResponse,
     DescribeTrunkInterfaceAssociationsRequest, DescribeTrunkInterfaceAssociationsResponse,
+    DisassociateTrunkInterfaceRequest, DisassociateTrunkInterfaceResponse,
     TrunkInterfaceAssociation,
 };
 pub use vpcs::{

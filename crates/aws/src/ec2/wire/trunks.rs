@@ -1,6 +1,59 @@
+//! `AssociateTrunkInterface`, `DisassociateTrunkInterface` and
 //! `DescribeTrunkInterfaceAssociations`: which branch ENIs a trunk ENI carries.
 
 use super::{Filter, Set, Tag};
+
+request! {
+    /// Puts a branch ENI on a trunk ENI.
+    "AssociateTrunkInterface"
+    AssociateTrunkInterfaceRequest -> AssociateTrunkInterfaceResponse {
+        /// The branch ENI.
+        branch_interface_id: Option<String> = "BranchInterfaceId",
+        /// The trunk ENI.
+        trunk_interface_id: Option<String> = "TrunkInterfaceId",
+        /// The VLAN of the branch on the trunk's link.
+        vlan_id: Option<i32> = "VlanId",
+        /// The key of the branch, where the trunk carries GRE.
+        gre_key: Option<i32> = "GreKey",
+        /// Names the request: repetitions have no effect.
+        client_token: Option<String> = "ClientToken",
+        /// Only check the permission.
+        dry_run: Option<bool> = "DryRun",
+    }
+}
+
+response! {
+    /// The association.
+    AssociateTrunkInterfaceResponse {
+        /// The association.
+        interface_association: Option<TrunkInterfaceAssociation> = "interfaceAssociation",
+        /// The token of the request.
+        client_token: Option<String> = "clientToken",
+    }
+}
+
+request! {
+    /// Takes a branch ENI off its trunk ENI.
+    "DisassociateTrunkInterface"
+    DisassociateTrunkInterfaceRequest -> DisassociateTrunkInterfaceResponse {
+        /// The association.
+        association_id: Option<String> = "AssociationId",
+        /// Names the request: repetitions have no effect.
+        client_token: Option<String> = "ClientToken",
+        /// Only check the permission.
+        dry_run: Option<bool> = "DryRun",
+    }
+}
+
+response! {
+    /// Whether it was done.
+    DisassociateTrunkInterfaceResponse {
+        /// `true`.
+        r#return: Option<bool> = "return",
+        /// The token of the request.
+        client_token: Option<String> = "clientToken",
+    }
+}
 
 request! {
     /// Asks which branch ENIs belong to which trunk ENIs, page by page.
