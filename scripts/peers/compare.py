@@ -25,6 +25,7 @@ from steps import steps
 
 IDS = re.compile(r"\b(vpc|subnet|sg|sgr|eni|eni-attach|i|r|ami|scr|trunk-assoc|dopt|acl|rtb)-[0-9a-f]{8,17}\b")
 ADDRESS = re.compile(r"\b\d+\.\d+\.\d+\.\d+\b(?!/)")
+NET6 = re.compile(r"\b[0-9a-f]{1,4}(:[0-9a-f]{0,4}){2,7}(/(56|64|80))?")
 MAC = re.compile(r"\b([0-9a-f]{2}:){5}[0-9a-f]{2}\b")
 # What each side is free to choose.
 FREE = {"OwnerId", "RequestId", "ResponseMetadata", "ClientToken", "SecurityGroupRuleArn",
@@ -85,6 +86,7 @@ def plain(value, key=""):
         return "a time"
     text = IDS.sub(lambda m: f"<{m.group(1)}>", text)
     text = MAC.sub("<mac>", text)
+    text = NET6.sub(lambda m: f"<IPv6{m.group(2) or ''}>", text)
     return ADDRESS.sub("<address>", text)
 
 

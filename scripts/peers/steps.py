@@ -106,6 +106,33 @@ def steps():
                lambda k: {"NetworkInterfaceIds": [k["eni"]]})
     yield step("deleted again", "delete_network_interface",
                lambda k: {"NetworkInterfaceId": k["eni"]})
+    yield step("a VPC with IPv6", "create_vpc",
+               lambda k: {"CidrBlock": "10.8.0.0/16", "AmazonProvidedIpv6CidrBlock": True},
+               lambda a: {"vpc6": a["Vpc"]["VpcId"]})
+    yield step("its networks", "describe_vpcs", lambda k: {"VpcIds": [k["vpc6"]]},
+               lambda a: {"net6": a["Vpcs"][0]["Ipv6CidrBlockAssociationSet"][0]["Ipv6CidrBlock"]
+                          .replace("/56", "/64")})
+    yield step("a subnet with IPv6", "create_subnet",
+               lambda k: {"VpcId": k["vpc6"], "CidrBlock": "10.8.1.0/24",
+                          "Ipv6CidrBlock": k["net6"], "AvailabilityZone": ZONE},
+               lambda a: {"subnet6": a["Subnet"]["SubnetId"]})
+    yield step("an ENI with IPv6", "create_network_interface",
+               lambda k: {"SubnetId": k["subnet6"], "Ipv6AddressCount": 2},
+               lambda a: {"eni6": a["NetworkInterface"]["NetworkInterfaceId"]})
+    yield step("IPv6 addresses", "assign_ipv6_addresses",
+               lambda k: {"NetworkInterfaceId": k["eni6"], "Ipv6AddressCount": 2},
+               lambda a: {"assigned6": a["AssignedIpv6Addresses"]})
+    yield step("an IPv6 prefix", "assign_ipv6_addresses",
+               lambda k: {"NetworkInterfaceId": k["eni6"], "Ipv6PrefixCount": 1},
+               lambda a: {"prefix6": a["AssignedIpv6Prefixes"]})
+    yield step("the ENI with IPv6", "describe_network_interfaces",
+               lambda k: {"NetworkInterfaceIds": [k["eni6"]]})
+    yield step("IPv6 addresses go back", "unassign_ipv6_addresses",
+               lambda k: {"NetworkInterfaceId": k["eni6"], "Ipv6Addresses": k["assigned6"]})
+    yield step("the IPv6 prefix goes back", "unassign_ipv6_addresses",
+               lambda k: {"NetworkInterfaceId": k["eni6"], "Ipv6Prefixes": k["prefix6"]})
+    yield step("the ENI with IPv6 goes", "delete_network_interface",
+               lambda k: {"NetworkInterfaceId": k["eni6"]})
     for kind in ("trunk", "branch"):
         yield step(f"a {kind}", "create_network_interface",
                    lambda k, kind=kind: {"SubnetId": k["subnet"], "InterfaceType": kind},

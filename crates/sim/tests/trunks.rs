@@ -172,7 +172,6 @@ fn the_associations_of_an_instances_trunk_go_with_it() {
         attachment: Some(NetworkInterfaceAttachmentChanges {
             attachment_id: attachment,
             delete_on_termination: Some(true),
-            ..Default::default()
         }),
         ..Default::default()
     };

@@ -52,6 +52,7 @@ macro_rules! actions {
 }
 
 actions! {
+    "AssignIpv6Addresses" => assign_ipv6_addresses,
     "AssignPrivateIpAddresses" => assign_private_ip_addresses,
     "AssociateTrunkInterface" => associate_trunk_interface,
     "AttachNetworkInterface" => attach_network_interface,
@@ -84,6 +85,7 @@ actions! {
     "RevokeSecurityGroupIngress" => revoke_security_group_ingress,
     "RunInstances" => run_instances,
     "TerminateInstances" => terminate_instances,
+    "UnassignIpv6Addresses" => unassign_ipv6_addresses,
     "UnassignPrivateIpAddresses" => unassign_private_ip_addresses,
 }
 

@@ -6,7 +6,7 @@ use vpc_aws::ec2::wire::{
     CreateNetworkInterfaceRequest, CreateNetworkInterfaceResponse, DeleteNetworkInterfaceRequest,
     DeleteNetworkInterfaceResponse,
 };
-use vpc_model::{EniId, SecurityGroupId, SubnetId, Timestamp};
+use vpc_model::{EniId, Ipv4Prefix, SecurityGroupId, SubnetId, Timestamp};
 
 use super::World;
 use super::lookup::required;
@@ -14,6 +14,7 @@ use super::modify::refuse_dry_run;
 use super::state::{Creation, Eni, Tags};
 use super::tags::specified;
 use super::wanted::{Asked, Wanted, address_limit, insufficient_addresses, parse_all, take_exact};
+use super::wanted_v6::Wanted as WantedV6;
 use crate::error::ApiError;
 
 /// Everything that decides about a new ENI.
@@ -21,6 +22,7 @@ pub(super) struct Blueprint {
     pub(super) subnet: SubnetId,
     pub(super) primary: Option<Ipv4Addr>,
     pub(super) wanted: Wanted,
+    pub(super) wanted_v6: WantedV6,
     pub(super) security_groups: Vec<SecurityGroupId>,
     pub(super) description: String,
     pub(super) interface_type: String,
@@ -90,16 +92,7 @@ impl World {
         if security_groups.is_empty() {
             security_groups.push(vpc.default_group.clone());
         }
-        let wants_ipv6 = request.ipv6_address_count.is_some_and(|count| count > 0)
-            || request.ipv6_prefix_count.is_some_and(|count| count > 0)
-            || request.enable_primary_ipv6 == Some(true)
-            || !request.ipv6_addresses.is_empty()
-            || !request.ipv6_prefixes.is_empty();
-        if wants_ipv6 {
-            return Err(ApiError::invalid(format!(
-                "The subnet '{subnet}' has no IPv6 CIDR block"
-            )));
-        }
+        let wanted_v6 = self.wanted_v6(request, &subnet)?;
         let interface_type = request.interface_type.as_deref().unwrap_or("interface");
         if !["interface", "efa", "trunk", "branch"].contains(&interface_type) {
             return Err(ApiError::invalid(format!(
@@ -122,6 +115,7 @@ impl World {
             subnet,
             primary,
             wanted,
+            wanted_v6,
             security_groups,
             description: request.description.clone().unwrap_or_default(),
             interface_type: interface_type.to_owned(),
@@ -141,11 +135,52 @@ impl World {
             ));
         }
         let limit = usize::try_from(self.config.max_addresses_unattached).unwrap_or(usize::MAX);
-        if blueprint.wanted.slots().saturating_add(1) > limit {
+        let slots = blueprint.wanted.slots().saturating_add(1);
+        if slots.max(blueprint.wanted_v6.slots()) > limit {
             return Err(address_limit());
         }
         let subnet = self.subnet(&blueprint.subnet)?;
         let (vpc, zone) = (subnet.vpc.clone(), subnet.availability_zone.clone());
+        let taken_v6 = self.take_v6(&blueprint.subnet, &blueprint.wanted_v6)?;
+        let taken = self.take_v4(&blueprint);
+        if taken.is_err()
+            && let Some(space) = &mut self.subnet_mut(&blueprint.subnet)?.ipv6
+        {
+            space.give(&taken_v6.addresses, &taken_v6.prefixes);
+        }
+        let (primary, secondaries, prefixes) = taken?;
+        let id: EniId = self.random.id("eni-");
+        let eni = Eni {
+            mac: self.random.mac(),
+            subnet: blueprint.subnet,
+            vpc,
+            availability_zone: zone,
+            description: blueprint.description,
+            interface_type: blueprint.interface_type,
+            primary,
+            secondaries,
+            prefixes,
+            ipv6: taken_v6.addresses,
+            ipv6_prefixes: taken_v6.prefixes,
+            public: None,
+            security_groups: blueprint.security_groups,
+            source_dest_check: true,
+            connection_tracking: None,
+            tags: blueprint.tags,
+            attachment: None,
+            association: None,
+        };
+        self.before_change_of(&id);
+        self.enis.insert(id.clone(), eni);
+        self.changed();
+        Ok(id)
+    }
+
+    /// The addresses and prefixes of a new ENI, all or nothing: the primary, the others.
+    fn take_v4(
+        &mut self,
+        blueprint: &Blueprint,
+    ) -> Result<(Ipv4Addr, Vec<Ipv4Addr>, Vec<Ipv4Prefix>), ApiError> {
         let space = &mut self.subnet_mut(&blueprint.subnet)?.space;
         let primary = match blueprint.primary {
             Some(address) => {
@@ -163,29 +198,7 @@ impl World {
             space.give(primary);
         }
         let (secondaries, prefixes) = taken?;
-        let id: EniId = self.random.id("eni-");
-        let eni = Eni {
-            mac: self.random.mac(),
-            subnet: blueprint.subnet,
-            vpc,
-            availability_zone: zone,
-            description: blueprint.description,
-            interface_type: blueprint.interface_type,
-            primary,
-            secondaries,
-            prefixes,
-            public: None,
-            security_groups: blueprint.security_groups,
-            source_dest_check: true,
-            connection_tracking: None,
-            tags: blueprint.tags,
-            attachment: None,
-            association: None,
-        };
-        self.before_change_of(&id);
-        self.enis.insert(id.clone(), eni);
-        self.changed();
-        Ok(id)
+        Ok((primary, secondaries, prefixes))
     }
 
     /// Deletes an ENI that is not attached, no branch of a trunk and no trunk with branches.
@@ -229,6 +242,9 @@ impl World {
             }
             for prefix in eni.prefixes {
                 subnet.space.give_prefix(prefix);
+            }
+            if let Some(space) = &mut subnet.ipv6 {
+                space.give(&eni.ipv6, &eni.ipv6_prefixes);
             }
         }
         self.changed();

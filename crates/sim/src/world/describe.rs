@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use vpc_aws::ec2::wire::{
     DescribeInstancesRequest, DescribeInstancesResponse, Instance as WireInstance,
-    InstanceMetadataOptions, InstanceNetworkInterface, InstanceNetworkInterfaceAssociation,
-    InstanceNetworkInterfaceAttachment, InstancePrivateIpAddress, InstanceState, Monitoring,
-    NetworkInterface, NetworkInterfaceAssociation, Placement, Reservation, StateReason,
+    InstanceIpv6Address, InstanceMetadataOptions, InstanceNetworkInterface,
+    InstanceNetworkInterfaceAssociation, InstanceNetworkInterfaceAttachment,
+    InstancePrivateIpAddress, InstanceState, Monitoring, NetworkInterface,
+    NetworkInterfaceAssociation, Placement, Reservation, StateReason,
 };
 use vpc_model::{InstanceId, Timestamp};
 
@@ -236,7 +237,16 @@ fn as_part_of_instance(eni: NetworkInterface) -> InstanceNetworkInterface {
             })
             .collect(),
         ipv4_prefixes: eni.ipv4_prefixes,
+        ipv6_addresses: eni
+            .ipv6_addresses
+            .item
+            .into_iter()
+            .map(|a| InstanceIpv6Address {
+                ipv6_address: a.ipv6_address,
+                is_primary_ipv6: a.is_primary_ipv6,
+            })
+            .collect(),
+        ipv6_prefixes: eni.ipv6_prefixes,
         interface_type: eni.interface_type,
-        ..Default::default()
     }
 }

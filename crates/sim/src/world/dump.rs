@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::World;
+use super::space_v6::SpaceV6;
 use super::state::Attachment;
 
 impl World {
@@ -17,6 +18,7 @@ impl World {
             "vpcs": self.vpcs.iter().map(|(id, vpc)| json!({
                 "id": id,
                 "cidr": vpc.cidr,
+                "ipv6": vpc.ipv6,
                 "defaultSecurityGroup": vpc.default_group,
                 "tags": vpc.tags,
             })).collect::<Vec<_>>(),
@@ -24,6 +26,7 @@ impl World {
                 "id": id,
                 "vpc": subnet.vpc,
                 "cidr": subnet.space.cidr(),
+                "ipv6": subnet.ipv6.as_ref().map(SpaceV6::cidr),
                 "availabilityZone": subnet.availability_zone,
                 "availableAddresses": subnet.space.available(),
                 "occupiedByOthers": subnet.others,
@@ -67,6 +70,8 @@ impl World {
                 "primary": eni.primary,
                 "secondaries": eni.secondaries,
                 "prefixes": eni.prefixes,
+                "ipv6": eni.ipv6,
+                "ipv6Prefixes": eni.ipv6_prefixes,
                 "public": eni.public,
                 "securityGroups": eni.security_groups,
                 "sourceDestCheck": eni.source_dest_check,

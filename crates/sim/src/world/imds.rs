@@ -143,6 +143,18 @@ impl World {
         if !eni.prefixes.is_empty() {
             leaves.push(("ipv4-prefix", listed(&eni.prefixes)));
         }
+        if !eni.ipv6.is_empty() {
+            leaves.push(("ipv6s", listed(&eni.ipv6)));
+        }
+        if !eni.ipv6_prefixes.is_empty() {
+            leaves.push(("ipv6-prefix", listed(&eni.ipv6_prefixes)));
+        }
+        if let Some(network) = eni.subnet_ipv6 {
+            leaves.push(("subnet-ipv6-cidr-blocks", network.to_string()));
+        }
+        if let Some(network) = eni.vpc_ipv6 {
+            leaves.push(("vpc-ipv6-cidr-blocks", network.to_string()));
+        }
         if eni.card > NetworkCard(0) {
             leaves.push(("network-card", eni.card.0.to_string()));
         }

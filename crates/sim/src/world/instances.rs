@@ -11,6 +11,7 @@ use super::create::Blueprint;
 use super::metadata::Metadata;
 use super::state::{Attachment, Instance, Order, Tags};
 use super::wanted::{Wanted, address_limit};
+use super::wanted_v6::Wanted as WantedV6;
 use crate::error::ApiError;
 
 impl World {
@@ -48,6 +49,7 @@ impl World {
         let (vpc, zone) = (subnet.vpc.clone(), subnet.availability_zone.clone());
         let default_group = self.vpc(&vpc)?.default_group.clone();
         let eni = self.make_eni(Blueprint {
+            wanted_v6: WantedV6::Nothing,
             subnet: spec.subnet.clone(),
             primary: spec.private_ip,
             wanted,

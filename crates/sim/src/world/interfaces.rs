@@ -1,12 +1,14 @@
 //! `DescribeNetworkInterfaces`, and an ENI as responses have it.
 
 use std::collections::BTreeSet;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
+use ipnet::Ipv6Net;
 use vpc_aws::ec2::wire::{
     DescribeNetworkInterfacesRequest, DescribeNetworkInterfacesResponse, GroupIdentifier,
-    Ipv4Prefix as WirePrefix, NetworkInterface, NetworkInterfaceAssociation,
-    NetworkInterfaceAttachment, NetworkInterfacePrivateIpAddress, Operator, Set,
+    Ipv4Prefix as WirePrefix, Ipv6Prefix, NetworkInterface, NetworkInterfaceAssociation,
+    NetworkInterfaceAttachment, NetworkInterfaceIpv6Address, NetworkInterfacePrivateIpAddress,
+    Operator, Set,
 };
 use vpc_model::{EniId, Ipv4Prefix, SecurityGroupId, Timestamp};
 
@@ -90,7 +92,7 @@ impl World {
             .with("association.public-ip", eni.public)
             .with("association.public-dns-name", public_name)
             .with("association.ip-owner-id", eni.public.map(|_| IP_OWNER))
-            .with("ipv6-addresses.ipv6-address", NONE)
+            .with("ipv6-addresses.ipv6-address", &eni.ipv6)
             .with("requester-id", NONE)
             .with("operator.managed", [false])
             .with("group-id", &eni.security_groups)
@@ -143,6 +145,9 @@ impl World {
                 .map(|address| self.describe_address(eni, address))
                 .collect(),
             ipv4_prefixes: wire_prefixes(&eni.prefixes),
+            ipv6_address: eni.ipv6.first().map(Ipv6Addr::to_string),
+            ipv6_addresses: eni.ipv6.iter().map(wire_ipv6).collect(),
+            ipv6_prefixes: Set::non_empty(eni.ipv6_prefixes.iter().map(wire_ipv6_prefix).collect()),
             interface_type: Some(eni.interface_type.clone()),
             connection_tracking_configuration: eni.connection_tracking.clone(),
             deny_all_igw_traffic: Some(false),
@@ -246,4 +251,17 @@ pub(super) fn wire_prefixes(prefixes: &[Ipv4Prefix]) -> Option<Set<WirePrefix>> 
         ipv4_prefix: Some(prefix.to_string()),
     };
     Set::non_empty(prefixes.iter().map(one).collect())
+}
+
+fn wire_ipv6(address: &Ipv6Addr) -> NetworkInterfaceIpv6Address {
+    NetworkInterfaceIpv6Address {
+        ipv6_address: Some(address.to_string()),
+        is_primary_ipv6: Some(false),
+    }
+}
+
+fn wire_ipv6_prefix(prefix: &Ipv6Net) -> Ipv6Prefix {
+    Ipv6Prefix {
+        ipv6_prefix: Some(prefix.to_string()),
+    }
 }

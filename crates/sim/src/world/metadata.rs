@@ -3,9 +3,9 @@
 //! leaves an ENI out of its answers.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
-use ipnet::Ipv4Net;
+use ipnet::{Ipv4Net, Ipv6Net};
 use vpc_model::{
     DeviceIndex, EniId, InstanceId, Ipv4Prefix, MacAddress, NetworkCard, SecurityGroupId, SubnetId,
     Timestamp, VpcId,
@@ -13,6 +13,7 @@ use vpc_model::{
 
 use super::World;
 use super::agenda::Subject;
+use super::space_v6::SpaceV6;
 use crate::error::ApiError;
 
 /// An ENI as the metadata service describes it.
@@ -23,11 +24,15 @@ pub(crate) struct MetaEni {
     pub(crate) card: NetworkCard,
     pub(crate) addresses: Vec<Ipv4Addr>,
     pub(crate) prefixes: Vec<Ipv4Prefix>,
+    pub(crate) ipv6: Vec<Ipv6Addr>,
+    pub(crate) ipv6_prefixes: Vec<Ipv6Net>,
     pub(crate) security_groups: Vec<(SecurityGroupId, String)>,
     pub(crate) subnet: SubnetId,
     pub(crate) subnet_cidr: Ipv4Net,
+    pub(crate) subnet_ipv6: Option<Ipv6Net>,
     pub(crate) vpc: VpcId,
     pub(crate) vpc_cidr: Ipv4Net,
+    pub(crate) vpc_ipv6: Option<Ipv6Net>,
     pub(crate) public: Option<Ipv4Addr>,
 }
 
@@ -190,17 +195,23 @@ impl World {
             let name = self.groups.get(group).map(|g| g.name.clone());
             (group.clone(), name.unwrap_or_default())
         };
+        let subnet = self.subnets.get(&eni.subnet)?;
+        let vpc = self.vpcs.get(&eni.vpc)?;
         Some(MetaEni {
             id: id.clone(),
             device: attachment.device,
             card: attachment.card,
             addresses: eni.all_addresses(),
             prefixes: eni.prefixes.clone(),
+            ipv6: eni.ipv6.clone(),
+            ipv6_prefixes: eni.ipv6_prefixes.clone(),
             security_groups: eni.security_groups.iter().map(name).collect(),
             subnet: eni.subnet.clone(),
-            subnet_cidr: self.subnets.get(&eni.subnet)?.space.cidr(),
+            subnet_cidr: subnet.space.cidr(),
+            subnet_ipv6: subnet.ipv6.as_ref().map(SpaceV6::cidr),
             vpc: eni.vpc.clone(),
-            vpc_cidr: self.vpcs.get(&eni.vpc)?.cidr,
+            vpc_cidr: vpc.cidr,
+            vpc_ipv6: vpc.ipv6,
             public: eni.public,
         })
     }

@@ -5,6 +5,7 @@
 //! request leaves no trace.
 
 mod addresses;
+mod addresses_v6;
 mod agenda;
 mod attach;
 mod config;
@@ -31,6 +32,7 @@ mod reservations;
 mod rule_changes;
 mod rules;
 mod space;
+mod space_v6;
 mod state;
 mod subnet_changes;
 mod subnets;
@@ -41,6 +43,7 @@ mod trunks;
 mod types;
 mod vpcs;
 mod wanted;
+mod wanted_v6;
 
 use std::collections::{BTreeMap, BTreeSet};
 

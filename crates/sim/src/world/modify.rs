@@ -69,7 +69,9 @@ impl World {
         request: &ModifyNetworkInterfaceAttributeRequest,
     ) -> Result<(), ApiError> {
         if request.enable_primary_ipv6.is_some() {
-            return Err(ApiError::invalid("The subnet has no IPv6 CIDR block"));
+            // No pod's address depends on it.
+            let message = "Primary IPv6 addresses are not supported here";
+            return Err(ApiError::client("UnsupportedOperation", message));
         }
         if let Some(changes) = &request.attachment {
             return self.modify_attachment(id, changes);

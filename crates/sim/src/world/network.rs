@@ -19,6 +19,7 @@ impl World {
         let default_group = self.add_group(&id, "default", "default VPC security group");
         let vpc = Vpc {
             cidr: cidr.trunc(),
+            ipv6: None,
             default_group,
             tags: Tags::new(),
         };
@@ -55,6 +56,7 @@ impl World {
         let subnet = Subnet {
             vpc: vpc.clone(),
             space: Space::new(cidr),
+            ipv6: None,
             availability_zone: availability_zone.to_owned(),
             others: Vec::new(),
             reservations: BTreeMap::new(),

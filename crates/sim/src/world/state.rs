@@ -1,9 +1,9 @@
 //! The resources of a world and how they change by themselves as time passes.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
-use ipnet::Ipv4Net;
+use ipnet::{Ipv4Net, Ipv6Net};
 use vpc_aws::ec2::wire::{
     ConnectionTracking, CreateNetworkInterfaceRequest, InstanceMetadataOptionsRequest,
     RunInstancesRequest,
@@ -17,12 +17,15 @@ use vpc_model::{
 use super::metadata::Metadata;
 use super::rules::Rule;
 use super::space::{ReservedFor, Space};
+use super::space_v6::SpaceV6;
 
 pub(crate) type Tags = BTreeMap<String, String>;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Vpc {
     pub(crate) cidr: Ipv4Net,
+    /// The network that Amazon provides on demand, a /56.
+    pub(crate) ipv6: Option<Ipv6Net>,
     pub(crate) default_group: SecurityGroupId,
     pub(crate) tags: Tags,
 }
@@ -31,6 +34,7 @@ pub(crate) struct Vpc {
 pub(crate) struct Subnet {
     pub(crate) vpc: VpcId,
     pub(crate) space: Space,
+    pub(crate) ipv6: Option<SpaceV6>,
     pub(crate) availability_zone: String,
     /// Addresses of the space that somebody else has.
     pub(crate) others: Vec<Ipv4Addr>,
@@ -161,6 +165,9 @@ pub(crate) struct Eni {
     /// The secondary addresses, in the order of their assignment.
     pub(crate) secondaries: Vec<Ipv4Addr>,
     pub(crate) prefixes: Vec<Ipv4Prefix>,
+    /// In the order of their assignment.
+    pub(crate) ipv6: Vec<Ipv6Addr>,
+    pub(crate) ipv6_prefixes: Vec<Ipv6Net>,
     pub(crate) public: Option<Ipv4Addr>,
     pub(crate) security_groups: Vec<SecurityGroupId>,
     pub(crate) source_dest_check: bool,

@@ -1,14 +1,16 @@
 //! `CreateSubnet` and `DeleteSubnet`.
 
+use ipnet::Ipv6Net;
 use vpc_aws::ec2::wire::{
     CreateSubnetRequest, CreateSubnetResponse, DeleteSubnetRequest, DeleteSubnetResponse,
 };
-use vpc_model::Timestamp;
+use vpc_model::{Timestamp, VpcId};
 
 use super::World;
 use super::modify::refuse_dry_run;
+use super::space_v6::{SUBNET_LENGTH, SpaceV6};
 use super::tags::specified;
-use super::vpcs::{cidr, no_ipv6};
+use super::vpcs::cidr;
 use crate::error::ApiError;
 
 impl World {
@@ -17,7 +19,7 @@ impl World {
     /// # Errors
     /// As EC2's: an unknown VPC, a network that cannot be (`InvalidSubnet.Range`) or that overlaps
     /// with another subnet's (`InvalidSubnet.Conflict`), an unknown availability zone, too many
-    /// subnets (`SubnetLimitExceeded`). IPv6 is not supported (`UnsupportedOperation`).
+    /// subnets (`SubnetLimitExceeded`). A subnet without an IPv4 network is `UnsupportedOperation`.
     pub fn create_subnet_action(
         &mut self,
         request: &CreateSubnetRequest,
@@ -26,9 +28,13 @@ impl World {
         self.advance(now);
         refuse_dry_run(request.dry_run)?;
         let vpc = self.vpc_id(request.vpc_id.as_deref())?;
-        if request.ipv6_cidr_block.is_some() || request.ipv6_native == Some(true) {
-            return Err(no_ipv6());
+        if request.ipv6_native == Some(true) {
+            // Nodes and pods of a cluster have IPv4 addresses as well.
+            let message = "Subnets without an IPv4 network are not supported here";
+            return Err(ApiError::client("UnsupportedOperation", message));
         }
+        let ipv6 = request.ipv6_cidr_block.as_deref();
+        let ipv6 = ipv6.map(|text| self.subnet_ipv6(&vpc, text)).transpose()?;
         let cidr = cidr(request.cidr_block.as_deref(), "cidrBlock")?;
         let zone = self.zone(request)?;
         let tags = specified(&request.tag_specifications, "subnet")?;
@@ -40,11 +46,36 @@ impl World {
             ));
         }
         let id = self.create_subnet(&vpc, cidr, &zone)?;
-        self.subnet_mut(&id)?.tags = tags;
+        let subnet = self.subnet_mut(&id)?;
+        subnet.tags = tags;
+        subnet.ipv6 = ipv6.map(SpaceV6::new);
         Ok(CreateSubnetResponse {
             subnet: Some(self.describe_subnet(&id, self.subnet(&id)?)),
             ..Default::default()
         })
+    }
+
+    /// The IPv6 network that a request wants for a subnet.
+    fn subnet_ipv6(&self, vpc: &VpcId, text: &str) -> Result<Ipv6Net, ApiError> {
+        let parsed: Option<Ipv6Net> = text.parse().ok();
+        let network = parsed.map(|network| network.trunc()).ok_or_else(|| {
+            ApiError::invalid(format!(
+                "Value ({text}) for parameter ipv6CidrBlock is invalid. This is not a valid IPv6 \
+                 CIDR block."
+            ))
+        })?;
+        let of_the_vpc = self.vpc(vpc)?.ipv6;
+        let within = of_the_vpc.is_some_and(|whole| whole.contains(&network));
+        if !within || network.prefix_len() != SUBNET_LENGTH {
+            let message = format!("The CIDR '{network}' is invalid.");
+            return Err(ApiError::client("InvalidSubnet.Range", message));
+        }
+        let spaces = self.subnets.values().filter_map(|s| s.ipv6.as_ref());
+        if spaces.into_iter().any(|space| space.cidr() == network) {
+            let message = format!("The CIDR '{network}' conflicts with another subnet");
+            return Err(ApiError::client("InvalidSubnet.Conflict", message));
+        }
+        Ok(network)
     }
 
     /// The name of the availability zone that a request wants; the first if it does not say.

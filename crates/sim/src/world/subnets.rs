@@ -2,14 +2,18 @@
 
 use std::collections::BTreeSet;
 
-use vpc_aws::ec2::wire::{DescribeSubnetsRequest, DescribeSubnetsResponse, Subnet as WireSubnet};
+use vpc_aws::ec2::wire::{
+    DescribeSubnetsRequest, DescribeSubnetsResponse, Subnet as WireSubnet,
+    SubnetIpv6CidrBlockAssociation, SubnetIpv6CidrBlockState,
+};
 use vpc_model::{SubnetId, Timestamp};
 
 use super::World;
-use super::filter::{Facts, NONE, chosen};
+use super::filter::{Facts, chosen};
 use super::lookup::named;
 use super::modify::refuse_dry_run;
 use super::page::Paging;
+use super::space_v6::SpaceV6;
 use super::state::Subnet;
 use super::tags::to_wire;
 use crate::error::ApiError;
@@ -60,6 +64,7 @@ impl World {
         subnet: &Subnet,
         described: &WireSubnet,
     ) -> Facts<'a> {
+        let ipv6 = subnet.ipv6.as_ref().map(SpaceV6::cidr);
         facts
             .with("subnet-id", [id])
             .with("vpc-id", [&subnet.vpc])
@@ -74,7 +79,7 @@ impl World {
             .with("default-for-az", described.default_for_az)
             .with("map-public-ip-on-launch", described.map_public_ip_on_launch)
             .with("ipv6-native", described.ipv6_native)
-            .with("ipv6-cidr-block-association.ipv6-cidr-block", NONE)
+            .with("ipv6-cidr-block-association.ipv6-cidr-block", ipv6)
             .with("available-ip-address-count", [subnet.space.available()])
     }
 
@@ -93,10 +98,26 @@ impl World {
             default_for_az: Some(false),
             map_public_ip_on_launch: Some(false),
             assign_ipv6_address_on_creation: Some(false),
+            ipv6_cidr_block_association_set: subnet
+                .ipv6
+                .iter()
+                .map(|space| ipv6_association(id, space))
+                .collect(),
             ipv6_native: Some(false),
             enable_dns64: Some(false),
             tags: to_wire(&subnet.tags),
-            ..Default::default()
         }
+    }
+}
+
+fn ipv6_association(id: &SubnetId, space: &SpaceV6) -> SubnetIpv6CidrBlockAssociation {
+    let number = id.as_str().trim_start_matches("subnet-");
+    SubnetIpv6CidrBlockAssociation {
+        association_id: Some(format!("subnet-cidr-assoc-{number}")),
+        ipv6_cidr_block: Some(space.cidr().to_string()),
+        ipv6_cidr_block_state: Some(SubnetIpv6CidrBlockState {
+            state: Some("associated".to_owned()),
+            status_message: None,
+        }),
     }
 }

@@ -1,11 +1,13 @@
 //! VPCs: `CreateVpc`, `DescribeVpcs`, `DeleteVpc`.
 
 use std::collections::BTreeSet;
+use std::net::Ipv6Addr;
 
-use ipnet::Ipv4Net;
+use ipnet::{Ipv4Net, Ipv6Net};
 use vpc_aws::ec2::wire::{
     CreateVpcRequest, CreateVpcResponse, DeleteVpcRequest, DeleteVpcResponse, DescribeVpcsRequest,
     DescribeVpcsResponse, Vpc as WireVpc, VpcCidrBlockAssociation, VpcCidrBlockState,
+    VpcIpv6CidrBlockAssociation,
 };
 use vpc_model::{Timestamp, VpcId};
 
@@ -18,13 +20,16 @@ use super::state::Vpc;
 use super::tags::{specified, to_wire};
 use crate::error::ApiError;
 
+/// Where the IPv6 networks of VPCs are: in the range for documentation (RFC 3849), so that no
+/// packet to them can leave for anywhere.
+const PROVIDED: [u16; 3] = [0x2001, 0xdb8, 0x1234];
+
 impl World {
     /// Makes a VPC with its default security group.
     ///
     /// # Errors
     /// As EC2's: no network or one that cannot be read, of another size than /16 to /28
-    /// (`InvalidVpc.Range`), too many VPCs (`VpcLimitExceeded`). IPv6 is not supported
-    /// (`UnsupportedOperation`).
+    /// (`InvalidVpc.Range`), too many VPCs (`VpcLimitExceeded`).
     pub fn create_vpc_action(
         &mut self,
         request: &CreateVpcRequest,
@@ -44,9 +49,6 @@ impl World {
                  default."
             )));
         }
-        if request.amazon_provided_ipv6_cidr_block == Some(true) {
-            return Err(no_ipv6());
-        }
         let tags = specified(&request.tag_specifications, "vpc")?;
         if self.vpcs.len() >= self.config.max_vpcs {
             return Err(ApiError::client(
@@ -54,8 +56,11 @@ impl World {
                 "The maximum number of VPCs has been reached.",
             ));
         }
+        let wants_ipv6 = request.amazon_provided_ipv6_cidr_block == Some(true);
+        let ipv6 = wants_ipv6.then(|| self.provided_ipv6()).flatten();
         let id = self.create_vpc(cidr);
         if let Some(vpc) = self.vpcs.get_mut(&id) {
+            vpc.ipv6 = ipv6;
             vpc.tags = tags;
         }
         Ok(CreateVpcResponse {
@@ -101,6 +106,27 @@ impl World {
         })
     }
 
+    /// The next /56 that no VPC has.
+    fn provided_ipv6(&self) -> Option<Ipv6Net> {
+        let candidates = (0..=u16::MAX >> 8).filter_map(|number| {
+            let network = Ipv6Addr::new(
+                PROVIDED[0],
+                PROVIDED[1],
+                PROVIDED[2],
+                number << 8,
+                0,
+                0,
+                0,
+                0,
+            );
+            Ipv6Net::new(network, 56).ok()
+        });
+        let taken: BTreeSet<_> = self.vpcs.values().filter_map(|vpc| vpc.ipv6).collect();
+        candidates
+            .into_iter()
+            .find(|network| !taken.contains(network))
+    }
+
     fn vpc_facts<'a>(&self, facts: Facts<'a>, id: &VpcId, vpc: &Vpc) -> Facts<'a> {
         facts
             .with("vpc-id", [id])
@@ -108,6 +134,7 @@ impl World {
             .with("cidr-block-association.cidr-block", [vpc.cidr])
             .with("cidr-block-association.association-id", [association(id)])
             .with("cidr-block-association.state", ["associated"])
+            .with("ipv6-cidr-block-association.ipv6-cidr-block", vpc.ipv6)
             .with("dhcp-options-id", ["default"])
             .with("is-default", [false])
             .with("owner-id", [&self.config.account])
@@ -129,6 +156,11 @@ impl World {
             owner_id: Some(self.config.account.clone()),
             cidr_block: Some(vpc.cidr.to_string()),
             cidr_block_associations: vec![association].into(),
+            ipv6_cidr_block_associations: vpc
+                .ipv6
+                .map(|net| ipv6_association(id, net))
+                .into_iter()
+                .collect(),
             dhcp_options_id: Some("default".to_owned()),
             instance_tenancy: Some("default".to_owned()),
             is_default: Some(false),
@@ -171,6 +203,18 @@ fn association(id: &VpcId) -> String {
     format!("vpc-cidr-assoc-{}", id.as_str().trim_start_matches("vpc-"))
 }
 
+fn ipv6_association(id: &VpcId, network: Ipv6Net) -> VpcIpv6CidrBlockAssociation {
+    VpcIpv6CidrBlockAssociation {
+        association_id: Some(association(id)),
+        ipv6_cidr_block: Some(network.to_string()),
+        ipv6_cidr_block_state: Some(VpcCidrBlockState {
+            state: Some("associated".to_owned()),
+            status_message: None,
+        }),
+        ipv6_pool: Some("Amazon".to_owned()),
+    }
+}
+
 /// A network of a request, in its canonical form.
 pub(super) fn cidr(text: Option<&str>, parameter: &str) -> Result<Ipv4Net, ApiError> {
     let text = required(text, parameter)?;
@@ -180,10 +224,4 @@ pub(super) fn cidr(text: Option<&str>, parameter: &str) -> Result<Ipv4Net, ApiEr
             "Value ({text}) for parameter {parameter} is invalid. This is not a valid CIDR block."
         ))
     })
-}
-
-/// What the world does not have.
-pub(super) fn no_ipv6() -> ApiError {
-    let message = "IPv6 networks are not supported here";
-    ApiError::client("UnsupportedOperation", message)
 }

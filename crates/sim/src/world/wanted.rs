@@ -164,7 +164,7 @@ pub(super) fn address_limit() -> ApiError {
 }
 
 /// A count, at least 1.
-fn number(count: i32, parameter: &str) -> Result<usize, ApiError> {
+pub(super) fn number(count: i32, parameter: &str) -> Result<usize, ApiError> {
     match usize::try_from(count) {
         Ok(count) if count > 0 => Ok(count),
         Ok(_) | Err(_) => Err(ApiError::invalid(format!(

@@ -110,6 +110,7 @@ pub use trunks::{
 pub use vpcs::{
     CreateVpcRequest, CreateVpcResponse, DeleteVpcRequest, DeleteVpcResponse, DescribeVpcsRequest,
     DescribeVpcsResponse, Vpc, VpcCidrBlockAssociation, VpcCidrBlockState,
+    VpcIpv6CidrBlockAssociation,
 };
 pub(crate) use xml::decode as read_document;
 pub use xml::{ApiError, ErrorResponse, Errors, Set, XmlError};

@@ -83,6 +83,9 @@ element! {
         cidr_block: Option<String> = "cidrBlock",
         /// All IPv4 networks.
         cidr_block_associations: Set<VpcCidrBlockAssociation> = "cidrBlockAssociationSet",
+        /// The IPv6 networks.
+        ipv6_cidr_block_associations: Set<VpcIpv6CidrBlockAssociation> =
+            "ipv6CidrBlockAssociationSet",
         /// The DHCP options, or `default`.
         dhcp_options_id: Option<String> = "dhcpOptionsId",
         /// `default`, `dedicated` or `host`.
@@ -103,6 +106,20 @@ element! {
         cidr_block: Option<String> = "cidrBlock",
         /// Whether it is in use yet.
         cidr_block_state: Option<VpcCidrBlockState> = "cidrBlockState",
+    }
+}
+
+element! {
+    /// An IPv6 network of a VPC.
+    VpcIpv6CidrBlockAssociation {
+        /// `vpc-cidr-assoc-…`.
+        association_id: Option<String> = "associationId",
+        /// The network in CIDR form.
+        ipv6_cidr_block: Option<String> = "ipv6CidrBlock",
+        /// Whether it is in use yet.
+        ipv6_cidr_block_state: Option<VpcCidrBlockState> = "ipv6CidrBlockState",
+        /// Whose it is: `Amazon` for a network that Amazon provides.
+        ipv6_pool: Option<String> = "ipv6Pool",
     }
 }
 
