@@ -71,10 +71,6 @@ pub struct InstanceLimits {
 }
 
 impl InstanceLimits {
-    /// Pods that have the node's own address and need none: aws-node and kube-proxy. The formula
-    /// of Amazon EKS counts two.
-    const HOST_NETWORK_PODS: u32 = 2;
-
     /// How many addresses, or prefixes, an ENI holds beside its own primary address.
     #[must_use]
     pub fn secondary_addresses_per_eni(&self) -> u32 {
@@ -88,13 +84,6 @@ impl InstanceLimits {
             Hypervisor::Nitro | Hypervisor::Metal => true,
             Hypervisor::Xen => false,
         }
-    }
-
-    /// How many pods the node can have in secondary IP mode on its default card:
-    /// ENIs × (IPv4 per ENI − 1) + 2, the formula of Amazon EKS' `eni-max-pods.txt`.
-    #[must_use]
-    pub fn max_pods(&self) -> u32 {
-        self.enis * self.secondary_addresses_per_eni() + Self::HOST_NETWORK_PODS
     }
 }
 
@@ -266,21 +255,6 @@ mod tests {
     }
 
     #[test]
-    fn max_pods_are_those_of_upstreams_list() {
-        for (name, pods) in [
-            ("t3.medium", 17),
-            ("m5.large", 29),
-            ("c5.xlarge", 58),
-            ("m5.4xlarge", 234),
-            ("m5.24xlarge", 737),
-            ("p5.48xlarge", 100),
-            ("p5en.48xlarge", 198),
-        ] {
-            assert_eq!(limits(name).max_pods(), pods, "{name}");
-        }
-    }
-
-    #[test]
     fn limits_are_those_of_the_default_card() {
         let p5 = limits("p5.48xlarge");
         assert_eq!((p5.enis, p5.ipv4_per_eni, p5.vcpus), (2, 50, 192));
@@ -304,8 +278,8 @@ mod tests {
 
     #[test]
     fn types_that_ec2_no_longer_lists_everywhere_are_there() {
-        assert_eq!(limits("p3.16xlarge").max_pods(), 234);
-        assert_eq!(limits("u-24tb1.metal").max_pods(), 737);
+        assert_eq!(limits("p3.16xlarge").enis, 8);
+        assert_eq!(limits("u-24tb1.metal").enis, 15);
     }
 
     #[test]

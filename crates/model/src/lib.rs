@@ -9,6 +9,7 @@ pub mod instance_types;
 pub mod kernel;
 pub mod link;
 pub mod mac;
+pub mod max_pods;
 pub mod names;
 mod nearest;
 pub mod pod;

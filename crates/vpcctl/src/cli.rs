@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::failure::{Failure, USAGE};
 use crate::live::LiveArgs;
-use crate::{explain, pool, status};
+use crate::{explain, max_pods, pool, status};
 
 /// The most pods that can be asked for: the addresses of a /16, the widest subnet there is.
 const MOST_PODS: i64 = 65_536;
@@ -27,6 +27,8 @@ enum Command {
     /// What a node would hold at rest: the daemon's own decisions, played against a simulated EC2
     /// in virtual time. Asks nobody, changes nothing
     Pool(PoolArgs),
+    /// How many pods a node of some type can have, or every type
+    MaxPods(MaxPodsArgs),
     /// What this node holds now
     Status(LiveArgs),
     /// The reason for each part of what this node holds, and what was done lately and why
@@ -65,6 +67,36 @@ pub(crate) struct PoolArgs {
     pub(crate) format: Format,
 }
 
+/// The nodes to count for.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct MaxPodsArgs {
+    /// The EC2 instance type, such as m5.large. One that this version does not know is asked of EC2
+    /// where AWS_REGION and credentials are in the environment
+    #[arg(long, value_name = "TYPE", required_unless_present = "all")]
+    pub(crate) instance_type: Option<String>,
+    /// A line with type and number for every type that this version knows
+    #[arg(long, conflicts_with = "instance_type")]
+    pub(crate) all: bool,
+    /// ENIs hold /28 prefixes (ENABLE_PREFIX_DELEGATION)
+    #[arg(long)]
+    pub(crate) prefix_delegation: bool,
+    /// The primary ENI has no pods (AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG)
+    #[arg(long)]
+    pub(crate) custom_networking: bool,
+    /// An ENI is the trunk for branch ENIs (ENABLE_POD_ENI). Pods with branch ENIs come on top
+    #[arg(long)]
+    pub(crate) security_groups_for_pods: bool,
+    /// The most ENIs, the primary included (MAX_ENI) [default: the type's limit]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_eni: Option<u32>,
+    /// Not more than is recommended: 110 up to 30 vCPUs, 250 above
+    #[arg(long)]
+    pub(crate) recommended: bool,
+    /// How the answer is written
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}
+
 /// Does what the command line says.
 pub(crate) fn run() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -78,6 +110,7 @@ pub(crate) fn run() -> ExitCode {
     };
     let outcome = match &cli.command {
         Command::Pool(args) => pool::run(args),
+        Command::MaxPods(args) => max_pods::run(args),
         Command::Status(args) => status::run(args),
         Command::Explain(args) => explain::run(args),
     };

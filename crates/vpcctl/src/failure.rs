@@ -3,6 +3,7 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use vpc_model::max_pods::MaxPodsError;
 use vpc_model::settings::SettingsErrors;
 
 use vpc_rpc::CallError;
@@ -39,6 +40,22 @@ pub(crate) enum Failure {
         Near(.near)
     )]
     UnknownType { value: String, near: Vec<String> },
+    /// EC2 does not know the type either, or did not say.
+    #[error(
+        "--instance-type is {value:?}, which is not in this version's table{}; EC2 was asked: {}",
+        Near(.near), chain(.source.as_ref())
+    )]
+    NewType {
+        value: String,
+        near: Vec<String>,
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The type cannot be run so.
+    #[error("{instance_type}: {source}")]
+    MaxPods {
+        instance_type: String,
+        source: MaxPodsError,
+    },
     /// The simulated cloud did not play along.
     #[error(transparent)]
     Rehearsal(#[from] RehearsalError),
@@ -60,11 +77,14 @@ impl Failure {
             Failure::Settings(_)
             | Failure::NoSuchSetting { .. }
             | Failure::SetTwice { .. }
-            | Failure::UnknownType { .. } => ExitCode::from(USAGE),
+            | Failure::UnknownType { .. }
+            | Failure::MaxPods { .. } => ExitCode::from(USAGE),
             Failure::Rehearsal(error) if error.is_usage() => ExitCode::from(USAGE),
-            Failure::Rehearsal(_) | Failure::Daemon(_) | Failure::Write(_) | Failure::Json(_) => {
-                ExitCode::FAILURE
-            }
+            Failure::Rehearsal(_)
+            | Failure::NewType { .. }
+            | Failure::Daemon(_)
+            | Failure::Write(_)
+            | Failure::Json(_) => ExitCode::FAILURE,
         }
     }
 }

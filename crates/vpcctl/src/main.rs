@@ -6,6 +6,7 @@ mod cli;
 mod explain;
 mod failure;
 mod live;
+mod max_pods;
 mod pool;
 mod status;
 mod table;
