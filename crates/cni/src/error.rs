@@ -154,6 +154,9 @@ pub enum Error {
     /// A release could not be recorded.
     #[error("cannot keep the release of the pod's address for ipamd; is the disk full?")]
     ReleaseQueue(#[source] vpc_rpc::release_queue::QueueError),
+    /// GC came to nothing.
+    #[error("ipamd frees nothing now; is the aws-node pod on this node running and ready?")]
+    Garbage(#[source] CallError),
     /// `prevResult` is not what ADD printed.
     #[error("prevResult is not a result of aws-cni")]
     PrevResult(#[source] DecodeError),
@@ -201,7 +204,7 @@ impl Error {
             Self::MissingField { .. } | Self::InvalidField { .. } | Self::PrevResult(_) => 7,
             // Not in the specification's table; what its library uses for this.
             Self::OwnNamespace { .. } => 8,
-            Self::Ipamd(_) | Self::Exhausted(_) | Self::NoAddress => 11,
+            Self::Ipamd(_) | Self::Exhausted(_) | Self::NoAddress | Self::Garbage(_) => 11,
             Self::NotReady(_) | Self::NotAvailable(_) => 50,
             Self::Reply(_) => 100,
             Self::IpamdRefused(_) => 101,

@@ -216,6 +216,7 @@ fn verbs_the_configurations_version_does_not_have_are_refused() {
         verb("CHECK", "0.3.1").is(1, &["does not have CHECK", "0.4.0"]),
         verb("STATUS", "1.0.0").is(1, &["does not have STATUS", "1.1.0"]),
         verb("GC", "0.4.0").is(1, &["does not have GC"]),
+        verb("GC", "1.1.0").is(7, &["cni.dev/valid-attachments is missing"]),
         verb("GC", "1.1.0")
             .with("cni.dev/valid-attachments", json!([{ "containerID": "a" }]))
             .is(7, &["valid-attachments[0].ifname is missing"]),

@@ -6,7 +6,7 @@
 //!   kernel ──netlink─▶ observed┘
 //! ```
 //!
-//! [`pod`], [`host`] and [`eni`] are what callers do; [`links`] and [`rules`] what they look at.
+//! [`pod`], [`host`] and [`eni`] are what callers do; [`links`], [`routes`] and [`rules`] what they look at.
 //! What the kernel should have is decided in `desired` and `diff`, which touch nothing; `netlink`
 //! and `nft` know the messages and decide nothing. No other program is run: no ip, nft, iptables.
 //!
@@ -25,6 +25,7 @@ mod netlink;
 mod netns;
 mod nft;
 pub mod pod;
+pub mod routes;
 pub mod rules;
 mod state;
 mod step;

@@ -110,6 +110,7 @@ pub async fn run(settings: Settings) -> Result<(), RunError> {
     let patience = Patience {
         cooldown: settings.cooldown,
         add_wait: settings.add_wait,
+        gc_min_age: settings.gc_min_age,
     };
     let (cluster, view, teller) = cluster::cluster(&settings, variable).await;
     let election = cluster.election(sweep::LEASE, sweep::LEASE_DURATION);
@@ -170,7 +171,7 @@ pub async fn run(settings: Settings) -> Result<(), RunError> {
     });
     let (node, node_answer) = watch::channel(NodeAnswer::default());
     let until = stopping();
-    let service = RpcService::new(handle.clone(), node_answer);
+    let service = RpcService::new(handle.clone(), node_answer, settings.gc_min_age);
     parts.spawn(async move {
         bound.serve(service, health_answer, until).await?;
         Ok("socket")

@@ -22,6 +22,7 @@ pub mod conflist;
 pub mod daemon;
 pub mod eni_life;
 pub mod executor;
+pub mod garbage;
 pub mod journal_file;
 pub mod learn;
 pub mod logging;

@@ -49,6 +49,9 @@ pub enum ReleaseRefusal {
     /// The key holds none.
     #[error("the sandbox holds no address")]
     UnknownPod,
+    /// An ADD has asked for it a moment ago: the sandbox is being set up.
+    #[error("an ADD has asked for it a moment ago")]
+    AskedFor,
     /// The release could not be recorded, so it was not made.
     #[error("the journal of allocations cannot be written: {0}; nothing was released")]
     Journal(String),
@@ -70,6 +73,11 @@ pub(crate) enum Request {
     Release {
         key: PodKey,
         as_of: Option<Timestamp>,
+        reply: oneshot::Sender<Result<Grant, ReleaseRefusal>>,
+    },
+    /// The address back of a sandbox that is gone.
+    Collect {
+        key: PodKey,
         reply: oneshot::Sender<Result<Grant, ReleaseRefusal>>,
     },
     /// What was observed, to be compared with the pool.
@@ -148,6 +156,18 @@ impl PoolHandle {
         as_of: Timestamp,
     ) -> Result<Grant, ReleaseRefusal> {
         self.send_release(key, Some(as_of)).await
+    }
+
+    /// As [`PoolHandle::release`], for a sandbox that is nowhere any more: what an ADD has asked
+    /// for lately stays.
+    ///
+    /// # Errors
+    /// As [`PoolHandle::release`].
+    pub async fn collect(&self, key: PodKey) -> Result<Grant, ReleaseRefusal> {
+        let (reply, answer) = oneshot::channel();
+        let sent = self.requests.send(Request::Collect { key, reply }).await;
+        sent.map_err(|_| ReleaseRefusal::Stopping)?;
+        answer.await.unwrap_or(Err(ReleaseRefusal::Stopping))
     }
 
     /// What the node holds, and why; nothing when the daemon is stopping.
