@@ -11,6 +11,7 @@ use vpc_rpc::{CallError, Code};
 use crate::ipamd::ReplyError;
 use crate::prev_result::DecodeError;
 use crate::spec::SpecVersion;
+use crate::spec::json::shortened;
 
 /// A verb that failed.
 #[derive(Debug, thiserror::Error)]
@@ -34,7 +35,7 @@ pub enum Error {
         allowed: &'static str,
     },
     /// The network namespace cannot be used.
-    #[error("CNI_NETNS is {}, which cannot be opened; allowed: the path of an existing network namespace", path.display())]
+    #[error("CNI_NETNS is {:?}, which cannot be used; allowed: the path of an existing network namespace", shortened(&path.to_string_lossy()))]
     NoNamespace {
         /// The path.
         path: PathBuf,
@@ -43,7 +44,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// The network namespace is the host's.
-    #[error("CNI_NETNS is {}, the network namespace of the plugin itself; allowed: a pod's (or set CNI_NETNS_OVERRIDE=1)", path.display())]
+    #[error("CNI_NETNS is {:?}, the network namespace of the plugin itself; allowed: a pod's (or set CNI_NETNS_OVERRIDE=1)", shortened(&path.to_string_lossy()))]
     OwnNamespace {
         /// The path.
         path: PathBuf,

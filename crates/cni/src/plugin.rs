@@ -159,7 +159,13 @@ fn configuration(
     input: &mut dyn Read,
 ) -> Result<NetConf, Error> {
     environment.require(verb)?;
-    let conf = NetConf::read(input)?;
+    let mut conf = NetConf::read(input)?;
+    // A sandbox must go, whatever became of the result of its ADD since.
+    if verb != Verb::Del
+        && let Some(error) = conf.bad_prev_result.take()
+    {
+        return Err(error);
+    }
     let since = match verb {
         Verb::Add | Verb::Del | Verb::Version => SpecVersion::V0_1_0,
         Verb::Check => SpecVersion::V0_4_0,
