@@ -21,14 +21,17 @@ enum Generation {
     Device,
     /// From 1.20: the route table as the MAC of the pod's interface.
     Table,
-    /// The same, and egress-cni behind it added its own.
+    /// Ours, as the specification has it and nothing besides.
+    Plain,
+    /// The table, and egress-cni behind it added its own.
     TableAndEgress,
 }
 
-const GENERATIONS: [Generation; 4] = [
+const GENERATIONS: [Generation; 5] = [
     Generation::Bare,
     Generation::Device,
     Generation::Table,
+    Generation::Plain,
     Generation::TableAndEgress,
 ];
 
@@ -47,6 +50,10 @@ fn as_printed_by(generation: Generation, result: &Value) -> Value {
             interfaces.last_mut().unwrap()["mac"] = json!("0");
         }
         Generation::Table => {}
+        Generation::Plain => {
+            interfaces[1]["mac"] = json!("02:00:00:00:00:01");
+            interfaces.pop();
+        }
         Generation::TableAndEgress => {
             interfaces.push(json!({ "name": "vethegress" }));
             interfaces.push(json!({ "name": "v4if0", "sandbox": "/run/netns/x" }));

@@ -256,6 +256,7 @@ fn bad_configurations_are_refused() {
         row("a number as annotation")
             .with("runtimeConfig", json!({ "io.kubernetes.cri.pod-annotations": { "k8s.amazonaws.com/nicConfig": 1 } }))
             .is(6, &["nicConfig is 1; allowed: text"]),
+        row("an unknown encoding").with("resultEncoding", json!("real")).is(7, &["resultEncoding is \"real\"; allowed: upstream or plain"]),
         row("a byte order mark").stdin(b"\xef\xbb\xbf{\"name\":\"n\"}").is(6, &["not JSON"]),
         row("zero bytes").stdin(&[0; 64]).is(6, &["not JSON"]),
         row("a list of plugins instead of one")

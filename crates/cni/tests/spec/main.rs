@@ -142,3 +142,20 @@ fn upstreams_names_and_result_for_a_pod_on_two_cards_are_ours() {
     });
     assert_eq!(pod.add(), expected);
 }
+
+#[test]
+fn a_runtime_that_reads_mac_addresses_finds_nothing_else_there() {
+    let node = Node::new();
+    let mut pod = Pod::new(&node, "web");
+    pod.fields = json!({ "cniVersion": "0.4.0", "resultEncoding": "plain" });
+    let result = pod.add();
+    let real = pod.ip(&["link", "show", "eth0"])[0]["address"].clone();
+    let expected = json!([
+        { "name": result["interfaces"][0]["name"] },
+        { "name": "eth0", "mac": real, "sandbox": pod.netns_path }
+    ]);
+    assert_eq!(result["interfaces"], expected);
+    pod.call("CHECK", Some(&result)).silent();
+    pod.call("DEL", Some(&result)).silent();
+    assert_eq!(node.rules_of("10.0.1.20"), [""; 0]);
+}
