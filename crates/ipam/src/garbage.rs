@@ -28,6 +28,8 @@ pub struct Kernel {
     pub links: BTreeSet<LinkName>,
     /// Routes to single addresses, and the links they lead over (nothing: one that just went).
     pub routes: BTreeMap<Ipv4Addr, Option<LinkName>>,
+    /// The addresses that have a pod's rules.
+    pub ruled: BTreeSet<Ipv4Addr>,
 }
 
 /// Why an allocation that is not in the runtime's list stays.
@@ -94,6 +96,15 @@ pub fn judge(
         }
     }
     verdicts
+}
+
+/// The addresses that have a pod's rules and are nobody's: no sandbox holds them, no route leads to
+/// them. A DEL that was killed, or came without ipamd after the namespace was gone, leaves such.
+pub fn orphans(ledger: &Ledger, kernel: &Kernel) -> impl Iterator<Item = Ipv4Addr> {
+    let is_orphan = |address: &Ipv4Addr| {
+        !kernel.routes.contains_key(address) && ledger.holder_of(*address).is_none()
+    };
+    kernel.ruled.iter().copied().filter(is_orphan)
 }
 
 fn spared(
@@ -183,6 +194,7 @@ mod tests {
         Kernel {
             links: [link(pod)].into(),
             routes: [(Ipv4Addr::new(10, 0, 1, last), Some(link(pod)))].into(),
+            ruled: [Ipv4Addr::new(10, 0, 1, last)].into(),
         }
     }
 
@@ -230,6 +242,17 @@ mod tests {
         assert_eq!(judged(&both, &["new"], &wired("web", 6)).free, [old]);
         // And not the other way round: the newer one's ADD came to nothing.
         assert_eq!(judged(&both, &[], &wired("web", 5)).free, [new]);
+    }
+
+    #[test]
+    fn rules_of_addresses_that_nobody_holds_and_nothing_leads_to_are_orphans() {
+        let address = |last| Ipv4Addr::new(10, 0, 1, last);
+        let mut ledger = Ledger::default();
+        ledger.allocate(holder("a", 5, "web", 0));
+        let mut kernel = wired("other", 6);
+        kernel.ruled = [address(5), address(6), address(7)].into();
+        let found: Vec<_> = orphans(&ledger, &kernel).collect();
+        assert_eq!(found, [address(7)]);
     }
 
     #[test]

@@ -27,6 +27,7 @@ use crate::clock;
 use crate::cluster::{self, Teller};
 use crate::eni_life::Cloud;
 use crate::executor::Executor;
+use crate::garbage::ThisNode;
 use crate::journal_file::{JournalFile, JournalFileError};
 use crate::learn::{self, Attached, LearnError};
 use crate::maintain::{self, KernelState};
@@ -140,7 +141,7 @@ pub async fn run(settings: Settings) -> Result<(), RunError> {
         notices,
         published,
     } = ends;
-    maintain::drain(&settings.socket, &handle).await;
+    maintain::drain(&settings.socket, &handle, &ThisNode).await;
     let allocations = published.allocations.clone();
     let (for_checkpoint, until) = (handle.clone(), stopping());
     parts.spawn(async move {
@@ -267,7 +268,7 @@ async fn start(
 ) -> End {
     let work = async {
         let state = learn_node(&settings, &start).await?;
-        let releases = maintain::queued_releases(&settings.socket, &start.handle);
+        let releases = maintain::queued_releases(&settings.socket, &start.handle, &ThisNode);
         let wired = start.published.wired.clone();
         let kernel = maintain::kernel_state(
             KernelState { host: state.host },

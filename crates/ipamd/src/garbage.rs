@@ -1,11 +1,12 @@
 //! GC: addresses of sandboxes that are gone without a DEL. The runtime's list is one proof, the
 //! kernel the other ([`vpc_ipam::garbage`]); what is freed rests like any released address.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use vpc_datapath::pod::{self, PodTeardown};
-use vpc_datapath::{links, routes};
-use vpc_ipam::garbage::{Kernel, Listed, judge};
+use vpc_datapath::{links, routes, rules};
+use vpc_ipam::garbage::{Kernel, Listed, judge, orphans};
 use vpc_model::PodKey;
 use vpc_rpc::proto::node::{Attachment, CollectGarbageReply, CollectGarbageRequest, Freed, Spared};
 use vpc_rpc::{Code, Status};
@@ -68,7 +69,12 @@ impl PodState for ThisNode {
         // Routes first: whatever is wired in between has its link seen.
         let routes = routes::to_hosts()?;
         let links = links::names()?;
-        Ok(Kernel { links, routes })
+        let ruled = rules::pods_on_node()?;
+        Ok(Kernel {
+            links,
+            routes,
+            ruled: ruled.into_iter().map(|pod| pod.address).collect(),
+        })
     }
 
     fn remove(&self, teardown: &PodTeardown) -> Result<(), vpc_datapath::Errors> {
@@ -135,12 +141,38 @@ pub async fn collect(
             }
         }
     }
+    for address in orphans(&ledger, &kernel) {
+        remove_orphan(pool, state, address).await;
+    }
     Ok(reply)
+}
+
+/// Takes away rules for an address that is nobody's. It may become somebody's at any moment: no
+/// allocation is made meanwhile.
+async fn remove_orphan(pool: &PoolHandle, state: &impl PodState, address: Ipv4Addr) {
+    let state = state.clone();
+    let teardown = PodTeardown {
+        address,
+        table: None,
+        host_veth: None,
+    };
+    let remove = move || match state.remove(&teardown) {
+        Ok(()) => tracing::warn!(
+            verb = "GC", %address,
+            reason = "nobody holds the address, and no route leads to it",
+            "rules removed"
+        ),
+        Err(error) => tracing::warn!(
+            verb = "GC", %address, error = chain(&error),
+            "rules of nobody stay"
+        ),
+    };
+    pool.while_unheld(address, Box::new(remove)).await;
 }
 
 /// Rules outlive the veth they were made for. The address rests from now on, so that they cannot
 /// be anybody else's.
-async fn remove_leftovers(state: &impl PodState, grant: &Grant) {
+pub(crate) async fn remove_leftovers(state: &impl PodState, grant: &Grant) {
     let state = state.clone();
     let teardown = PodTeardown {
         address: grant.address,
@@ -150,7 +182,7 @@ async fn remove_leftovers(state: &impl PodState, grant: &Grant) {
     let removed = tokio::task::spawn_blocking(move || state.remove(&teardown)).await;
     if let Ok(Err(error)) = removed {
         tracing::warn!(
-            verb = "GC", address = %grant.address, error = chain(&error),
+            address = %grant.address, error = chain(&error),
             "rules of a sandbox that is gone stay"
         );
     }

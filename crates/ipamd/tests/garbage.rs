@@ -102,14 +102,18 @@ async fn what_is_neither_listed_nor_in_the_kernel_is_freed_and_rests() {
         has: Kernel {
             links: [link.clone()].into(),
             routes: [(Ipv4Addr::new(10, 0, 1, 12), Some(link))].into(),
+            ruled: [11, 12, 13, 99]
+                .map(|last| Ipv4Addr::new(10, 0, 1, last))
+                .into(),
         },
         ..Fake::default()
     };
     let reply = collect(&daemon.pool, &listing(&["listed"]), NONE, &kernel).await;
     let reply = reply.unwrap();
     let removed = kernel.removed.lock().unwrap().clone();
-    assert_eq!(removed.len(), 1, "{removed:?}");
-    assert_eq!(removed[0].address, Ipv4Addr::new(10, 0, 1, 13));
+    let removed: Vec<_> = removed.iter().map(|one| one.address.octets()[3]).collect();
+    // The one that was freed, and one that has rules and is nobody's.
+    assert_eq!(removed, [13, 99]);
     assert_eq!(freed(&reply), ["10.0.1.13"]);
     assert_eq!(reply.spared.len(), 1);
     assert_eq!(reply.spared[0].address, "10.0.1.12");

@@ -60,6 +60,15 @@ pub enum ReleaseRefusal {
     Stopping,
 }
 
+/// Work that must not run while an allocation is made. It is short: everybody waits for it.
+pub(crate) struct Undisturbed(pub(crate) Box<dyn FnOnce() + Send>);
+
+impl std::fmt::Debug for Undisturbed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Undisturbed")
+    }
+}
+
 /// What can be asked of the pool task.
 #[derive(Debug)]
 pub(crate) enum Request {
@@ -79,6 +88,12 @@ pub(crate) enum Request {
     Collect {
         key: PodKey,
         reply: oneshot::Sender<Result<Grant, ReleaseRefusal>>,
+    },
+    /// Work about an address, to be done if nobody holds it.
+    WhileUnheld {
+        address: Ipv4Addr,
+        work: Undisturbed,
+        reply: oneshot::Sender<()>,
     },
     /// What was observed, to be compared with the pool.
     Reconcile {
@@ -168,6 +183,22 @@ impl PoolHandle {
         let sent = self.requests.send(Request::Collect { key, reply }).await;
         sent.map_err(|_| ReleaseRefusal::Stopping)?;
         answer.await.unwrap_or(Err(ReleaseRefusal::Stopping))
+    }
+
+    /// Does `work`, which must be short, if nobody holds `address`, and lets nobody get it
+    /// meanwhile.
+    pub(crate) async fn while_unheld(&self, address: Ipv4Addr, work: Box<dyn FnOnce() + Send>) {
+        let (reply, answer) = oneshot::channel();
+        let work = Undisturbed(work);
+        let request = Request::WhileUnheld {
+            address,
+            work,
+            reply,
+        };
+        // If the task is gone, so is the pool.
+        if self.requests.send(request).await.is_ok() {
+            let _ = answer.await;
+        }
     }
 
     /// What the node holds, and why; nothing when the daemon is stopping.

@@ -33,6 +33,16 @@ impl<E: Ec2> PoolTask<E> {
             Request::Collect { key, reply } => {
                 let _ = reply.send(self.collect(&key));
             }
+            Request::WhileUnheld {
+                address,
+                work,
+                reply,
+            } => {
+                if self.pool.to_ledger().holder_of(address).is_none() {
+                    (work.0)();
+                }
+                let _ = reply.send(());
+            }
             Request::Reconcile { observed, reply } => {
                 let _ = reply.send(self.reconcile(observed));
             }
