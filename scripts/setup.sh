@@ -5,7 +5,7 @@
 #
 # build: a C linker with static libc; checks for Rust, which it does not install.
 # lab:   ip and nft, with which vpc-lab builds its VPC; ping, to play with.
-# test:  what the tests judge by: strace, Python with venv.
+# test:  what the tests judge by: strace, Python with venv, podman, Go for cnitool.
 
 . "$(dirname "$0")/lib.sh"
 
@@ -49,6 +49,12 @@ want_lab() {
 want_test() {
     need strace command -v strace
     need python3-venv python3 -c 'import ensurepip, venv'
+    # Runtimes that run the plugin, and what their judge is built with.
+    need podman command -v podman
+    need runc command -v runc
+    need busybox-static command -v busybox
+    need golang-go command -v go
+    need golang-github-appc-cni-dev test -d /usr/share/gocode/src/github.com/containernetworking/cni
 }
 
 [ "$(uname -s)" = Linux ] || die "This needs Linux: it is made of network namespaces."

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Everything that can be tested on this machine: unit, property, namespace and end-to-end tests,
-# and the judges from outside (boto3, aws). Arguments go to `cargo test`. The last line sums up:
+# and the judges from outside (boto3, aws, podman, cnitool). Arguments go to `cargo test`. The last line sums up:
 #
 #   N passed, N failed, N skipped
 #
@@ -18,6 +18,9 @@ export VPC_PEERS_VENV="$PWD/target/peers"
 : >"$VPC_TEST_SKIPS"
 
 scripts/peers/venv.sh "$VPC_PEERS_VENV" || rm -rf "$VPC_PEERS_VENV"
+export VPC_CNITOOL="$PWD/target/conformance/cnitool"
+scripts/conformance/cnitool.sh "$VPC_CNITOOL" ||
+    printf 'cnitool could not be built; the tests that need it are skipped.\n'
 
 if [ "$(id -u)" -ne 0 ]; then
     printf 'The tests make network namespaces, which needs root: using sudo.\n'

@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use vpc_datapath::pod::{self, PodPlan, PodTeardown};
+use vpc_datapath::pod::{self, PodLinks, PodPlan, PodTeardown};
 use vpc_model::DeviceIndex;
 use vpc_model::names::host_veth;
 
@@ -30,19 +30,23 @@ pub(crate) fn add(job: &mut Job<'_>) -> Result<String, Error> {
     let addresses: Vec<_> = plans.iter().map(|plan| plan.address.to_string()).collect();
     job.record.field("addresses", addresses);
 
-    if let Err(error) = wire(job, netns, &plans, allocation.policy_mode.as_deref()) {
+    let wired = wire(job, netns, &plans, allocation.policy_mode.as_deref());
+    let links = wired.inspect_err(|_| {
         if let Err(kept) = job.record.stage("giveBack", || job.ipamd.give_back()) {
             job.record.warn(chain(&kept));
         }
-        return Err(error);
-    }
-    let nics: Vec<Nic> = plans.iter().map(Nic::from).collect();
+    })?;
+    let nics: Vec<Nic> = plans
+        .iter()
+        .zip(links)
+        .map(|(plan, links)| nic(plan, &links))
+        .collect();
     let (sandbox, pod) = (netns.to_string_lossy(), &job.sandbox.args.pod);
     let device = allocation
         .addresses
         .first()
         .map_or(DeviceIndex(0), |first| first.device);
-    let result = prev_result::encode(&nics, &sandbox, pod, device);
+    let result = prev_result::encode(&nics, &sandbox, pod, device, settings.result_encoding);
     Ok(result.render(job.conf.version))
 }
 
@@ -72,21 +76,26 @@ fn wire(
     netns: &Path,
     plans: &[PodPlan],
     policy_mode: Option<&str>,
-) -> Result<(), Error> {
+) -> Result<Vec<PodLinks>, Error> {
+    let mut links = Vec::with_capacity(plans.len());
     for (done, plan) in plans.iter().enumerate() {
-        if let Err(error) = job.record.stage("kernel", || pod::add(netns, plan)) {
-            unwire(job, &plans[..done]);
-            return Err(Error::Kernel(error));
+        match job.record.stage("kernel", || pod::add(netns, plan)) {
+            Ok(made) => links.push(made),
+            Err(error) => {
+                unwire(job, &plans[..done]);
+                return Err(Error::Kernel(error));
+            }
         }
     }
     let Some(mode) = policy_mode else {
-        return Ok(());
+        return Ok(links);
     };
     let pod = &job.sandbox.args.pod;
     let enforced = job
         .record
         .stage("policy", || job.policy.enforce(pod, mode, plans.len()));
-    enforced.inspect_err(|_| unwire(job, plans))
+    enforced.inspect_err(|_| unwire(job, plans))?;
+    Ok(links)
 }
 
 fn unwire(job: &mut Job<'_>, plans: &[PodPlan]) {
@@ -102,13 +111,12 @@ fn unwire(job: &mut Job<'_>, plans: &[PodPlan]) {
     }
 }
 
-impl From<&PodPlan> for Nic {
-    fn from(plan: &PodPlan) -> Self {
-        Self {
-            container_if: plan.container_if.clone(),
-            host_veth: plan.host_veth.clone(),
-            address: plan.address,
-            table: plan.table,
-        }
+fn nic(plan: &PodPlan, links: &PodLinks) -> Nic {
+    Nic {
+        container_if: plan.container_if.clone(),
+        host_veth: plan.host_veth.clone(),
+        address: plan.address,
+        table: plan.table,
+        mac: links.pod_mac,
     }
 }

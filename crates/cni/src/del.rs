@@ -19,6 +19,10 @@ use crate::{sandbox, settings};
 
 /// Unwires the sandbox. What is not there any more is no error.
 pub(crate) fn del(job: &mut Job<'_>) -> Result<(), Error> {
+    if let Some(error) = &job.conf.bad_prev_result {
+        job.record
+            .warn(format!("cannot use the previous result: {}", chain(error)));
+    }
     match job
         .record
         .stage("ipamd", || job.ipamd.release(Reason::PodDeleted))

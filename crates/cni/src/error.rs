@@ -11,6 +11,7 @@ use vpc_rpc::{CallError, Code};
 use crate::ipamd::ReplyError;
 use crate::prev_result::DecodeError;
 use crate::spec::SpecVersion;
+use crate::spec::json::shortened;
 
 /// A verb that failed.
 #[derive(Debug, thiserror::Error)]
@@ -34,7 +35,7 @@ pub enum Error {
         allowed: &'static str,
     },
     /// The network namespace cannot be used.
-    #[error("CNI_NETNS is {}, which cannot be opened; allowed: the path of an existing network namespace", path.display())]
+    #[error("CNI_NETNS is {:?}, which cannot be used; allowed: the path of an existing network namespace", shortened(&path.to_string_lossy()))]
     NoNamespace {
         /// The path.
         path: PathBuf,
@@ -43,7 +44,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// The network namespace is the host's.
-    #[error("CNI_NETNS is {}, the network namespace of the plugin itself; allowed: a pod's (or set CNI_NETNS_OVERRIDE=1)", path.display())]
+    #[error("CNI_NETNS is {:?}, the network namespace of the plugin itself; allowed: a pod's (or set CNI_NETNS_OVERRIDE=1)", shortened(&path.to_string_lossy()))]
     OwnNamespace {
         /// The path.
         path: PathBuf,
@@ -154,6 +155,9 @@ pub enum Error {
     /// A release could not be recorded.
     #[error("cannot keep the release of the pod's address for ipamd; is the disk full?")]
     ReleaseQueue(#[source] vpc_rpc::release_queue::QueueError),
+    /// GC came to nothing.
+    #[error("ipamd frees nothing now; is the aws-node pod on this node running and ready?")]
+    Garbage(#[source] CallError),
     /// `prevResult` is not what ADD printed.
     #[error("prevResult is not a result of aws-cni")]
     PrevResult(#[source] DecodeError),
@@ -201,7 +205,7 @@ impl Error {
             Self::MissingField { .. } | Self::InvalidField { .. } | Self::PrevResult(_) => 7,
             // Not in the specification's table; what its library uses for this.
             Self::OwnNamespace { .. } => 8,
-            Self::Ipamd(_) | Self::Exhausted(_) | Self::NoAddress => 11,
+            Self::Ipamd(_) | Self::Exhausted(_) | Self::NoAddress | Self::Garbage(_) => 11,
             Self::NotReady(_) | Self::NotAvailable(_) => 50,
             Self::Reply(_) => 100,
             Self::IpamdRefused(_) => 101,

@@ -19,6 +19,7 @@ pub mod holder;
 pub mod ipamd;
 mod job;
 pub mod log;
+mod log_file;
 mod plugin;
 pub mod policy;
 pub mod prev_result;

@@ -1,19 +1,16 @@
 //! One structured line per verb: what was asked, how it ended, where the time went.
 //!
-//! The line is appended with a single write, so that lines of plugins that run at once do not
-//! mix. A log that cannot be written never fails a verb.
+//! Where it goes in a file is [`crate::log_file`]'s. A log that cannot be written never fails a
+//! verb.
 
-use std::fs::OpenOptions;
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use rustix::fs::OFlags;
 use serde_json::{Map, Value, json};
 use vpc_model::Timestamp;
 
 use crate::error::Error;
+use crate::log_file;
 use crate::spec::Verb;
 
 /// Where lines go and which.
@@ -114,7 +111,7 @@ impl Record {
         match settings.target {
             Target::Stderr => line,
             Target::File(path) => {
-                append(&path, &line);
+                log_file::append(&path, &line, log_file::LIMIT);
                 String::new()
             }
         }
@@ -154,21 +151,6 @@ pub fn now() -> Timestamp {
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
     Timestamp::from_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
-}
-
-fn append(path: &Path, line: &str) {
-    let mut options = OpenOptions::new();
-    // A pipe nobody reads must not hold the verb up.
-    let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
-    options
-        .append(true)
-        .create(true)
-        .mode(0o640)
-        .custom_flags(flags);
-    if let Ok(mut file) = options.open(path) {
-        // One write, so that the line stays whole. Nobody is left to tell if it fails.
-        let _ = file.write(line.as_bytes());
-    }
 }
 
 fn microseconds(since: Instant) -> u64 {
@@ -250,12 +232,5 @@ mod tests {
         let _ = finish(Level::Info, None);
         let _ = finish(Level::Error, Some(&Error::NoAddress));
         assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 2);
-    }
-
-    #[test]
-    fn a_log_that_cannot_be_written_is_nobodys_problem() {
-        for path in ["/nonexistent/folder/log", "/proc/self/mem/x", "/"] {
-            append(Path::new(path), "line\n");
-        }
     }
 }

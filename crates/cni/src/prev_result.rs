@@ -11,6 +11,9 @@
 //! ips[i]            address/32 on interface 2i+1
 //! ```
 //!
+//! A runtime that reads MAC addresses (podman) cannot use such a result; for it the configuration
+//! may ask for a plain one: the real MAC, no dummy. DEL then finds the table in the kernel.
+//!
 //! Three shapes are met: up to 1.12 no dummy for ordinary pods; from 1.12.1 a dummy, and no MAC on
 //! the pod's interface (the table follows from the device number); from 1.20 the table as its MAC.
 
@@ -18,8 +21,9 @@ use std::net::Ipv4Addr;
 
 use ipnet::{IpNet, Ipv4Net};
 use vpc_model::names::veth_suffix;
-use vpc_model::{DeviceIndex, LinkName, NetworkCard, PodName, RouteTableId};
+use vpc_model::{DeviceIndex, LinkName, MacAddress, NetworkCard, PodName, RouteTableId};
 
+use crate::settings::ResultEncoding;
 use crate::spec::{CniResult, Interface, IpConfig};
 
 /// An interface of a pod, as ADD wired it.
@@ -33,6 +37,8 @@ pub struct Nic {
     pub address: Ipv4Addr,
     /// Route table of the ENI that owns the address.
     pub table: RouteTableId,
+    /// The pod end's MAC address.
+    pub mac: MacAddress,
 }
 
 /// What ADD did, as far as its result tells.
@@ -90,7 +96,13 @@ pub fn container_if(chosen: &LinkName, index: u8) -> Option<LinkName> {
 /// The result of an ADD that wired `nics` in the namespace `sandbox`. `device` is the device
 /// number of the ENI behind the first.
 #[must_use]
-pub fn encode(nics: &[Nic], sandbox: &str, pod: &PodName, device: DeviceIndex) -> CniResult {
+pub fn encode(
+    nics: &[Nic],
+    sandbox: &str,
+    pod: &PodName,
+    device: DeviceIndex,
+    encoding: ResultEncoding,
+) -> CniResult {
     let mut result = CniResult::default();
     for nic in nics {
         result.ips.push(IpConfig {
@@ -104,15 +116,20 @@ pub fn encode(nics: &[Nic], sandbox: &str, pod: &PodName, device: DeviceIndex) -
         });
         result.interfaces.push(Interface {
             name: nic.container_if.to_string(),
-            mac: nic.table.to_string(),
+            mac: match encoding {
+                ResultEncoding::Upstream => nic.table.to_string(),
+                ResultEncoding::Plain => nic.mac.to_string(),
+            },
             sandbox: sandbox.to_owned(),
         });
     }
-    result.interfaces.push(Interface {
-        name: dummy_name(pod),
-        mac: "0".to_owned(),
-        sandbox: device.to_string(),
-    });
+    if encoding == ResultEncoding::Upstream {
+        result.interfaces.push(Interface {
+            name: dummy_name(pod),
+            mac: "0".to_owned(),
+            sandbox: device.to_string(),
+        });
+    }
     result
 }
 
@@ -209,7 +226,13 @@ mod tests {
     #[test]
     fn the_result_is_upstreams() {
         let nic = nic("eth0", "enicc21c2d7785", 2);
-        let result = encode(&[nic], "/run/netns/a", &pod(), DeviceIndex(1));
+        let result = encode(
+            &[nic],
+            "/run/netns/a",
+            &pod(),
+            DeviceIndex(1),
+            ResultEncoding::Upstream,
+        );
         let text = result.render(SpecVersion::V0_4_0);
         let expected = json!({
             "cniVersion": "0.4.0",
@@ -230,7 +253,13 @@ mod tests {
             nic("eth0", "enicc21c2d7785", 254),
             nic("mNicIf1", "enia0b7655f3c9", 10101),
         ];
-        let result = encode(&nics, "/run/netns/a", &pod(), DeviceIndex(0));
+        let result = encode(
+            &nics,
+            "/run/netns/a",
+            &pod(),
+            DeviceIndex(0),
+            ResultEncoding::Upstream,
+        );
         let Previous::Ordinary(previous) = decode(&result, &pod(), &eth0()).unwrap() else {
             panic!("an ordinary pod")
         };
@@ -333,6 +362,7 @@ mod tests {
             host_veth: host_veth.parse().unwrap(),
             address: Ipv4Addr::new(10, 0, 1, 15),
             table: RouteTableId(table),
+            mac: MacAddress([2, 0, 0, 0, 0, 1]),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -51,8 +52,22 @@ fn open(path: &Path) -> io::Result<File> {
     let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
     let filesystem = rustix::fs::fstatfs(&file)?.f_type;
     if u64::try_from(filesystem).is_ok_and(|kind| kind == NSFS) {
+        not_of_another_kind(&file)?;
         Ok(file)
     } else {
         Err(io::Error::other("it is not a namespace"))
+    }
+}
+
+/// A namespace below `/proc` says its kind by its name, `mnt:[4026531841]`; one that is mounted
+/// somewhere shows its path instead, and is found out when it is entered.
+fn not_of_another_kind(file: &File) -> io::Result<()> {
+    let name = std::fs::read_link(format!("/proc/thread-self/fd/{}", file.as_raw_fd()))?;
+    let name = name.to_string_lossy();
+    match name.split_once(":[") {
+        Some((kind, _)) if !name.starts_with('/') && kind != "net" => Err(io::Error::other(
+            format!("it is a namespace of another kind, {kind}"),
+        )),
+        Some(_) | None => Ok(()),
     }
 }

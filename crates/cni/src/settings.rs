@@ -1,5 +1,5 @@
-//! The fields of the network configuration that are this plugin's own: upstream's, and
-//! `ipamdSocket`.
+//! The fields of the network configuration that are this plugin's own: upstream's,
+//! `ipamdSocket` and `resultEncoding`.
 
 use std::path::{Path, PathBuf};
 
@@ -25,6 +25,15 @@ pub enum EnforcingMode {
     Standard,
 }
 
+/// What a result carries besides what the specification has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ResultEncoding {
+    /// What upstream's DEL needs, in fields that mean something else.
+    Upstream,
+    /// Nothing, for runtimes that read those fields (podman does).
+    Plain,
+}
+
 /// How many interfaces the pod asks for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Attachment {
@@ -43,6 +52,8 @@ pub struct PodSettings {
     pub mtu: Mtu,
     /// `podSGEnforcingMode`.
     pub enforcing_mode: EnforcingMode,
+    /// `resultEncoding`, ours.
+    pub result_encoding: ResultEncoding,
     /// From the pod's annotations, where the runtime passes them.
     pub attachment: Attachment,
 }
@@ -58,6 +69,7 @@ impl PodSettings {
             veth_prefix: veth_prefix(conf)?,
             mtu: mtu(conf)?,
             enforcing_mode: enforcing_mode(conf)?,
+            result_encoding: result_encoding(conf)?,
             attachment: attachment(conf)?,
         })
     }
@@ -152,6 +164,15 @@ fn enforcing_mode(conf: &NetConf) -> Result<EnforcingMode, Error> {
     }
 }
 
+fn result_encoding(conf: &NetConf) -> Result<ResultEncoding, Error> {
+    let field = "resultEncoding";
+    match conf.root().text(field)?.unwrap_or_default() {
+        "" | "upstream" => Ok(ResultEncoding::Upstream),
+        "plain" => Ok(ResultEncoding::Plain),
+        other => Err(invalid(field, other, "upstream or plain")),
+    }
+}
+
 fn attachment(conf: &NetConf) -> Result<Attachment, Error> {
     let annotations = match conf.root().object("runtimeConfig")? {
         Some(runtime) => runtime.object(ANNOTATIONS)?,
@@ -190,6 +211,7 @@ mod tests {
         assert_eq!(settings.mtu.get(), 9001);
         assert_eq!(settings.enforcing_mode, EnforcingMode::Strict);
         assert_eq!(settings.attachment, Attachment::Single);
+        assert_eq!(settings.result_encoding, ResultEncoding::Upstream);
         assert_eq!(
             socket(&conf).unwrap(),
             Path::new("/var/run/aws-node/ipamd.sock")
@@ -205,6 +227,7 @@ mod tests {
     fn what_is_set_counts() {
         let conf = conf(json!({
             "vethPrefix": "ab1", "mtu": "1500", "podSGEnforcingMode": "standard",
+            "resultEncoding": "plain",
             "ipamdSocket": "/run/x.sock", "pluginLogFile": "/var/log/p.log", "pluginLogLevel": "ERROR",
             "runtimeConfig": { "io.kubernetes.cri.pod-annotations": {
                 "k8s.amazonaws.com/nicConfig": "multi-nic-attachment", "other": "x"
@@ -215,6 +238,7 @@ mod tests {
         assert_eq!(settings.mtu.get(), 1500);
         assert_eq!(settings.enforcing_mode, EnforcingMode::Standard);
         assert_eq!(settings.attachment, Attachment::EveryCard);
+        assert_eq!(settings.result_encoding, ResultEncoding::Plain);
         assert_eq!(socket(&conf).unwrap(), Path::new("/run/x.sock"));
         let file = Target::File(PathBuf::from("/var/log/p.log"));
         assert_eq!(

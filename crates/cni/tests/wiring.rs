@@ -427,6 +427,24 @@ fn del_goes_on_where_the_configuration_was_edited_badly_since() {
 }
 
 #[test]
+fn del_goes_on_where_the_previous_result_was_spoilt_since() {
+    for spoilt in [
+        json!(7),
+        json!({ "cniVersion": "9.9.9" }),
+        json!({ "ips": [{}] }),
+    ] {
+        let node = Node::new();
+        let pod = Pod::new(&node, "web");
+        pod.add();
+        let ran = pod.call("DEL", Some(&spoilt));
+        ran.silent();
+        assert_eq!(node.rules_of("10.0.1.20"), [""; 0]);
+        let warning = ran.log()["warnings"][0].as_str().unwrap().to_owned();
+        assert!(warning.contains("prevResult"), "{warning}");
+    }
+}
+
+#[test]
 fn every_verb_leaves_a_line_in_the_log_file() {
     let node = Node::new();
     let mut pod = Pod::new(&node, "web");

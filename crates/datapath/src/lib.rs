@@ -6,8 +6,8 @@
 //!   kernel ──netlink─▶ observed┘
 //! ```
 //!
-//! [`pod`], [`host`] and [`eni`] are what callers do; [`links`] and [`rules`] what they look at;
-//! [`drift`] tells them when to look again.
+//! [`pod`], [`host`] and [`eni`] are what callers do; [`links`], [`routes`] and [`rules`] what they
+//! look at; [`drift`] tells them when to look again.
 //! What the kernel should have is decided in `desired` and `diff`, which touch nothing; `netlink`
 //! and `nft` know the messages and decide nothing. No other program is run: no ip, nft, iptables.
 //!
@@ -28,6 +28,7 @@ mod netns;
 mod nft;
 pub mod pod;
 mod pods;
+pub mod routes;
 pub mod rules;
 mod state;
 mod step;

@@ -17,6 +17,7 @@ pub mod allocate;
 pub mod checkpoint;
 pub mod classify;
 mod deadlines;
+pub mod garbage;
 pub mod journal;
 pub mod ledger;
 pub mod plan;

@@ -28,6 +28,7 @@ use crate::clock;
 use crate::cluster::{self, Teller};
 use crate::eni_life::Cloud;
 use crate::executor::Executor;
+use crate::garbage::ThisNode;
 use crate::journal_file::{JournalFile, JournalFileError};
 use crate::kernel::{Keeper, Listener};
 use crate::learn::{self, Attached, LearnError};
@@ -114,6 +115,7 @@ pub async fn run(settings: Settings) -> Result<(), RunError> {
     let patience = Patience {
         cooldown: settings.cooldown,
         add_wait: settings.add_wait,
+        gc_min_age: settings.gc_min_age,
     };
     let (cluster, view, teller) = cluster::cluster(&settings, variable).await;
     let election = cluster.election(sweep::LEASE, sweep::LEASE_DURATION);
@@ -143,7 +145,7 @@ pub async fn run(settings: Settings) -> Result<(), RunError> {
         notices,
         published,
     } = ends;
-    maintain::drain(&settings.socket, &handle).await;
+    maintain::drain(&settings.socket, &handle, &ThisNode).await;
     let allocations = published.allocations.clone();
     let upkeep = publish::checkpoint(checkpoint, handle.clone(), allocations);
     run_until(&mut parts, "checkpoint", upkeep, stopping());
@@ -164,7 +166,7 @@ pub async fn run(settings: Settings) -> Result<(), RunError> {
     run_until(&mut parts, "metrics", show, stopping());
     let (node, node_answer) = watch::channel(NodeAnswer::default());
     let until = stopping();
-    let service = RpcService::new(handle.clone(), node_answer);
+    let service = RpcService::new(handle.clone(), node_answer, settings.gc_min_age);
     parts.spawn(async move {
         bound.serve(service, health_answer, until).await?;
         Ok("socket")
@@ -280,7 +282,7 @@ async fn start(
         // Before anything is looked at: what changes behind the look is heard.
         let listener = Listener::start();
         let state = learn_node(&settings, &start).await?;
-        let releases = maintain::queued_releases(&settings.socket, &start.handle);
+        let releases = maintain::queued_releases(&settings.socket, &start.handle, &ThisNode);
         let wired = start.published.wired.clone();
         let keeper = Keeper {
             host: state.host,

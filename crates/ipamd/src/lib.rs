@@ -24,6 +24,7 @@ pub mod conflist;
 pub mod daemon;
 pub mod eni_life;
 pub mod executor;
+pub mod garbage;
 pub mod http;
 pub mod journal_file;
 pub mod kernel;

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use crate::garbage::{self, PodState};
 use crate::metrics::tally::DelReason;
 use crate::pool_task::{PoolHandle, ReleaseRefusal};
 use crate::report::chain;
@@ -12,15 +13,16 @@ use crate::report::chain;
 const QUEUE_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Takes queued releases, for good.
-pub async fn queued_releases(socket: &Path, pool: &PoolHandle) {
+pub async fn queued_releases(socket: &Path, pool: &PoolHandle, state: &impl PodState) {
     loop {
-        drain(socket, pool).await;
+        drain(socket, pool, state).await;
         tokio::time::sleep(QUEUE_INTERVAL).await;
     }
 }
 
-/// Takes the releases that are queued now.
-pub async fn drain(socket: &Path, pool: &PoolHandle) {
+/// Takes the releases that are queued now, and what their sandboxes left in the kernel: a DEL
+/// without ipamd removes only what is surely its own.
+pub async fn drain(socket: &Path, pool: &PoolHandle, state: &impl PodState) {
     let folder = vpc_rpc::release_queue::beside(socket);
     let queued = match vpc_rpc::release_queue::read(&folder) {
         Ok(queued) => queued,
@@ -41,6 +43,7 @@ pub async fn drain(socket: &Path, pool: &PoolHandle) {
                     verb = "DEL", %key, address = %grant.address,
                     "released, as queued while ipamd was away"
                 );
+                garbage::remove_leftovers(state, &grant).await;
             }
             Err(ReleaseRefusal::UnknownPod) => {
                 tracing::info!(verb = "DEL", %key, "a queued release has nothing to release");

@@ -1,8 +1,9 @@
 //! What the plugin asks, answered by the pool.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use vpc_model::{PodKey, PodName};
+use vpc_rpc::proto::node::{CollectGarbageReply, CollectGarbageRequest};
 use vpc_rpc::proto::{
     AddNetworkReply, AddNetworkRequest, DelNetworkReply, DelNetworkRequest, IpAllocationMetadata,
     NetworkPolicyAgentConfigReply,
@@ -10,6 +11,7 @@ use vpc_rpc::proto::{
 use vpc_rpc::server::{Backend, PeerCredentials};
 use vpc_rpc::{Code, Status};
 
+use crate::garbage;
 use crate::metrics::tally::{AddOutcome, DelOutcome, DelReason};
 use crate::pool_task::{AddRefusal, Grant, PoolHandle, ReleaseRefusal};
 
@@ -18,6 +20,7 @@ use crate::pool_task::{AddRefusal, Grant, PoolHandle, ReleaseRefusal};
 pub struct RpcService {
     pool: PoolHandle,
     node: tokio::sync::watch::Receiver<NodeAnswer>,
+    gc_min_age: Duration,
 }
 
 /// What the network-policy agent asks about the node.
@@ -34,10 +37,18 @@ pub struct NodeAnswer {
 }
 
 impl RpcService {
-    /// A service on that pool.
+    /// A service on that pool. `gc_min_age` is how long no ADD may have asked for what GC frees.
     #[must_use]
-    pub fn new(pool: PoolHandle, node: tokio::sync::watch::Receiver<NodeAnswer>) -> Self {
-        Self { pool, node }
+    pub fn new(
+        pool: PoolHandle,
+        node: tokio::sync::watch::Receiver<NodeAnswer>,
+        gc_min_age: Duration,
+    ) -> Self {
+        Self {
+            pool,
+            node,
+            gc_min_age,
+        }
     }
 
     fn network_policy_mode(&self) -> String {
@@ -167,7 +178,8 @@ impl RpcService {
                 return Err(Status::unknown_pod(&key));
             }
             ReleaseRefusal::Journal(_) => DelOutcome::Journal,
-            ReleaseRefusal::Stopping => DelOutcome::Stopping,
+            // Of the two only this one: nobody else's age is looked at but garbage's.
+            ReleaseRefusal::Stopping | ReleaseRefusal::AskedFor => DelOutcome::Stopping,
         };
         tracing::error!(verb = "DEL", %key, reason = %refusal, "not released");
         Err(Status::new(Code::Unavailable, refusal.to_string()))
@@ -217,6 +229,22 @@ impl Backend for RpcService {
             instance_id: node.instance_id,
             region: node.region,
         })
+    }
+
+    async fn collect_garbage(
+        &self,
+        peer: PeerCredentials,
+        request: CollectGarbageRequest,
+    ) -> Result<CollectGarbageReply, Status> {
+        let listed = garbage::listed(request)?;
+        tracing::info!(
+            verb = "GC",
+            network = listed.network,
+            listed = listed.attachments.len(),
+            peer_pid = peer.pid,
+            "looking for what is nobody's"
+        );
+        garbage::collect(&self.pool, &listed, self.gc_min_age, &garbage::ThisNode).await
     }
 
     async fn get_status(&self, _peer: PeerCredentials) -> Result<String, Status> {

@@ -18,7 +18,9 @@ use prost::Message;
 use tokio::net::UnixStream;
 
 use crate::frame::{self, FrameError};
-use crate::proto::node::{GetStatusReply, GetStatusRequest};
+use crate::proto::node::{
+    CollectGarbageReply, CollectGarbageRequest, GetStatusReply, GetStatusRequest,
+};
 use crate::proto::{
     AddNetworkReply, AddNetworkRequest, DelNetworkReply, DelNetworkRequest, DeleteNpReply,
     DeleteNpRequest, EnforceNpReply, EnforceNpRequest, NetworkPolicyAgentConfigReply,
@@ -63,6 +65,9 @@ pub const GET_NETWORK_POLICY_CONFIGS: Method<(), NetworkPolicyAgentConfigReply> 
 /// What the node holds, and why; for operators.
 pub const GET_STATUS: Method<GetStatusRequest, GetStatusReply> =
     Method::new("/vpc_cni.Node/GetStatus");
+/// Free what sandboxes hold that are gone.
+pub const COLLECT_GARBAGE: Method<CollectGarbageRequest, CollectGarbageReply> =
+    Method::new("/vpc_cni.Node/CollectGarbage");
 /// Enforce a pod's network policies; served by the network-policy agent.
 pub const ENFORCE_NP_TO_POD: Method<EnforceNpRequest, EnforceNpReply> =
     Method::new("/rpc.NPBackend/EnforceNpToPod");

@@ -7,6 +7,9 @@ use crate::error::Error;
 
 const NAME: &str = "CNI_ARGS";
 
+/// The longest value: Kubernetes' longest name.
+const LONGEST: usize = 253;
+
 /// The keys this plugin knows. A key it does not know is an error unless `IgnoreUnknown` is set,
 /// as the CNI library has it.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -23,7 +26,7 @@ impl CniArgs {
     /// Parses the variable; nothing set is nothing given.
     ///
     /// # Errors
-    /// A pair without exactly one `=`, a value of `IgnoreUnknown` that is no boolean, or a key
+    /// A pair without exactly one `=`, a value no name can have, a value of `IgnoreUnknown` that is no boolean, or a key
     /// that is not known and not to be ignored.
     pub fn parse(text: &str) -> Result<Self, Error> {
         let mut args = Self::default();
@@ -33,10 +36,10 @@ impl CniArgs {
             let (key, value) = split(pair)?;
             match key {
                 "IgnoreUnknown" => ignore_unknown = boolean(value)?,
-                "K8S_POD_NAME" => value.clone_into(&mut args.pod.name),
-                "K8S_POD_NAMESPACE" => value.clone_into(&mut args.pod.namespace),
-                "K8S_POD_INFRA_CONTAINER_ID" => value.clone_into(&mut args.infra_container_id),
-                "K8S_POD_UID" => value.clone_into(&mut args.pod_uid),
+                "K8S_POD_NAME" => args.pod.name = name(pair, value)?,
+                "K8S_POD_NAMESPACE" => args.pod.namespace = name(pair, value)?,
+                "K8S_POD_INFRA_CONTAINER_ID" => args.infra_container_id = name(pair, value)?,
+                "K8S_POD_UID" => args.pod_uid = name(pair, value)?,
                 _ => unknown = unknown.or(Some(pair)),
             }
         }
@@ -59,6 +62,16 @@ fn split(pair: &str) -> Result<(&str, &str), Error> {
             "KEY=value pairs between semicolons, one equals sign in each",
         )),
     }
+}
+
+fn name(pair: &str, value: &str) -> Result<String, Error> {
+    if value.len() > LONGEST || value.chars().any(char::is_control) {
+        return Err(invalid(
+            pair,
+            "values of at most 253 bytes without control characters",
+        ));
+    }
+    Ok(value.to_owned())
 }
 
 fn boolean(value: &str) -> Result<bool, Error> {

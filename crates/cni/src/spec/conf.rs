@@ -4,7 +4,7 @@ use std::io::Read;
 
 use serde_json::{Map, Value};
 
-use super::env::is_identifier;
+use super::env::{IDENTIFIER, is_identifier};
 use super::json::{Object, shortened};
 use super::result::CniResult;
 use super::version::SpecVersion;
@@ -14,7 +14,7 @@ use crate::error::Error;
 const LARGEST: u64 = 1 << 20;
 
 /// A network configuration.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct NetConf {
     /// `cniVersion`; 0.1.0 when there is none, as the CNI library has it.
     pub version: SpecVersion,
@@ -22,6 +22,8 @@ pub struct NetConf {
     pub name: String,
     /// `prevResult`: what the plugins before this one, or an earlier ADD, returned.
     pub prev_result: Option<CniResult>,
+    /// Why there is a `prevResult` that cannot be used. Only DEL goes on in spite of it.
+    pub bad_prev_result: Option<Error>,
     document: Map<String, Value>,
 }
 
@@ -29,8 +31,8 @@ impl NetConf {
     /// Reads and parses the configuration. Fields nobody asks for may be anything.
     ///
     /// # Errors
-    /// It cannot be read, is not a JSON object, has a version that is not supported or a name
-    /// that is not allowed, or a previous result of the wrong shape.
+    /// It cannot be read, is not a JSON object, or has a version that is not supported or a name
+    /// that is not allowed.
     pub fn read(input: &mut dyn Read) -> Result<Self, Error> {
         let mut text = Vec::new();
         let size = input
@@ -59,21 +61,18 @@ impl NetConf {
             return Err(Error::InvalidField {
                 field: field.to_owned(),
                 value: shortened(&name),
-                allowed: "a letter or digit, then letters, digits, '_', '.' or '-'".to_owned(),
+                allowed: IDENTIFIER.to_owned(),
             });
         }
-        let prev_result = match root.object("prevResult")? {
-            Some(result) => {
-                // Its own version, where it states one, must be one whose shape is known.
-                self::version(&result)?;
-                Some(CniResult::parse(&result)?)
-            }
-            None => None,
+        let (prev_result, bad_prev_result) = match prev_result(&root) {
+            Ok(result) => (result, None),
+            Err(error) => (None, Some(error)),
         };
         Ok(Self {
             version,
             name,
             prev_result,
+            bad_prev_result,
             document,
         })
     }
@@ -82,6 +81,15 @@ impl NetConf {
     pub(crate) fn root(&self) -> Object<'_> {
         Object::root(&self.document)
     }
+}
+
+fn prev_result(root: &Object<'_>) -> Result<Option<CniResult>, Error> {
+    let Some(result) = root.object("prevResult")? else {
+        return Ok(None);
+    };
+    // Its own version, where it states one, must be one whose shape is known.
+    version(&result)?;
+    CniResult::parse(&result).map(Some)
 }
 
 fn version(object: &Object<'_>) -> Result<Option<SpecVersion>, Error> {

@@ -116,7 +116,7 @@ impl Environment {
             return Err(Error::Environment {
                 name: "CNI_CONTAINERID",
                 value: shortened(container_id),
-                allowed: "a letter or digit, then letters, digits, '_', '.' or '-'",
+                allowed: IDENTIFIER,
             });
         }
         let if_name = self.text("CNI_IFNAME")?.unwrap_or_default();
@@ -187,12 +187,21 @@ impl Verb {
     }
 }
 
+/// The longest container id or network name. The specification sets no limit; the CNI library
+/// makes a file name of both.
+const LONGEST: usize = 255;
+
+/// What [`is_identifier`] allows, for messages.
+pub(super) const IDENTIFIER: &str =
+    "a letter or digit, then letters, digits, '_', '.' or '-'; at most 255 bytes";
+
 /// Whether `text` is what the specification allows as container id and as network name.
 pub(super) fn is_identifier(text: &str) -> bool {
     let mut bytes = text.bytes();
-    bytes
-        .next()
-        .is_some_and(|first| first.is_ascii_alphanumeric())
+    text.len() <= LONGEST
+        && bytes
+            .next()
+            .is_some_and(|first| first.is_ascii_alphanumeric())
         && bytes.all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
 }
 
@@ -205,6 +214,8 @@ mod tests {
         for good in ["a", "0", "aws-cni", "A_b.c-9"] {
             assert!(is_identifier(good), "{good}");
         }
+        assert!(is_identifier(&"a".repeat(255)));
+        assert!(!is_identifier(&"a".repeat(256)));
         for bad in ["", "-a", ".a", "_a", "a/b", "a b", "é", "a\n"] {
             assert!(!is_identifier(bad), "{bad:?}");
         }

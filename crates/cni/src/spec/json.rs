@@ -68,6 +68,11 @@ impl<'a> Object<'a> {
         Ok(elements.iter().enumerate().map(element).collect())
     }
 
+    /// Whether there is such a member at all, `null` too.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.members.contains_key(name)
+    }
+
     /// A member that is an object, if it is there.
     pub(crate) fn object(&self, name: &str) -> Result<Option<Object<'a>>, Error> {
         self.item(name).map(Item::object).transpose()

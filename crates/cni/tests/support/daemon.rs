@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::{oneshot, watch};
+use vpc_rpc::proto::node::{CollectGarbageReply, CollectGarbageRequest, Freed};
 use vpc_rpc::proto::np_backend_server::{NpBackend, NpBackendServer};
 use vpc_rpc::proto::{
     AddNetworkReply, AddNetworkRequest, DelNetworkReply, DelNetworkRequest, DeleteNpReply,
@@ -13,7 +14,7 @@ use vpc_rpc::proto::{
     NetworkPolicyAgentConfigReply,
 };
 use vpc_rpc::server::{self, Backend, PeerCredentials};
-use vpc_rpc::{Health, Status};
+use vpc_rpc::{Code, Health, Status};
 
 /// How the fake behaves.
 #[derive(Clone, Default)]
@@ -28,6 +29,8 @@ pub struct Manner {
     pub interfaces: usize,
     /// The network policy mode in replies.
     pub policy_mode: &'static str,
+    /// It does not know GC, as upstream's does not.
+    pub is_upstream: bool,
     /// STATUS: why it is not ready.
     pub not_ready: Option<&'static str>,
 }
@@ -176,6 +179,36 @@ impl Backend for Fake {
             network_policy_mode: self.manner.policy_mode.to_owned(),
             ..Default::default()
         })
+    }
+
+    async fn collect_garbage(
+        &self,
+        _: PeerCredentials,
+        request: CollectGarbageRequest,
+    ) -> Result<CollectGarbageReply, Status> {
+        if self.manner.is_upstream {
+            return Err(Status::new(Code::Unimplemented, ""));
+        }
+        let mut book = self.book.lock().unwrap();
+        let is_listed = |key: &(String, String, String)| {
+            let valid = &request.valid_attachments;
+            valid
+                .iter()
+                .any(|one| (&one.container_id, &one.if_name) == (&key.1, &key.2))
+        };
+        let network = &request.network_name;
+        let gone = |key: &(String, String, String)| key.0 == *network && !is_listed(key);
+        let mut reply = CollectGarbageReply::default();
+        book.holders.retain(|key, held| {
+            if gone(key) {
+                reply.freed.push(Freed {
+                    attachment: None,
+                    address: held[0].ipv4_addr.clone(),
+                });
+            }
+            !gone(key)
+        });
+        Ok(reply)
     }
 
     async fn get_network_policy_configs(

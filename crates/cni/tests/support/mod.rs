@@ -2,6 +2,7 @@
 
 #![allow(
     dead_code,
+    unused_imports,
     unreachable_pub,
     clippy::unwrap_used,
     clippy::panic,
@@ -222,6 +223,8 @@ pub struct Pod {
     pub name: String,
     /// Fields of the network configuration besides those every call has.
     pub fields: Value,
+    /// `CNI_ARGS` instead of what the kubelet passes.
+    pub arguments: Option<String>,
     socket: PathBuf,
     node: PathBuf,
 }
@@ -243,6 +246,7 @@ impl Pod {
             container_id: format!("{name}-sandbox"),
             name: name.to_owned(),
             fields: json!({ "cniVersion": "1.0.0" }),
+            arguments: None,
             socket: node.socket(),
             node: node.netns.path(),
         }
@@ -290,6 +294,9 @@ impl Pod {
     }
 
     fn arguments(&self) -> String {
+        if let Some(arguments) = &self.arguments {
+            return arguments.clone();
+        }
         format!(
             "IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME={};K8S_POD_INFRA_CONTAINER_ID={}",
             self.name, self.container_id

@@ -51,12 +51,24 @@ pub enum ReleaseRefusal {
     /// The key holds none.
     #[error("the sandbox holds no address")]
     UnknownPod,
+    /// An ADD has asked for it a moment ago: the sandbox is being set up.
+    #[error("an ADD has asked for it a moment ago")]
+    AskedFor,
     /// The release could not be recorded, so it was not made.
     #[error("the journal of allocations cannot be written: {0}; nothing was released")]
     Journal(String),
     /// The daemon is stopping.
     #[error("ipamd is stopping")]
     Stopping,
+}
+
+/// Work that must not run while an allocation is made. It is short: everybody waits for it.
+pub(crate) struct Undisturbed(pub(crate) Box<dyn FnOnce() + Send>);
+
+impl std::fmt::Debug for Undisturbed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Undisturbed")
+    }
 }
 
 /// What can be asked of the pool task.
@@ -73,6 +85,17 @@ pub(crate) enum Request {
         key: PodKey,
         as_of: Option<Timestamp>,
         reply: oneshot::Sender<Result<Grant, ReleaseRefusal>>,
+    },
+    /// The address back of a sandbox that is gone.
+    Collect {
+        key: PodKey,
+        reply: oneshot::Sender<Result<Grant, ReleaseRefusal>>,
+    },
+    /// Work about an address, to be done if nobody holds it.
+    WhileUnheld {
+        address: Ipv4Addr,
+        work: Undisturbed,
+        reply: oneshot::Sender<()>,
     },
     /// What was observed, to be compared with the pool.
     Reconcile {
@@ -169,6 +192,34 @@ impl PoolHandle {
         as_of: Timestamp,
     ) -> Result<Grant, ReleaseRefusal> {
         self.send_release(key, Some(as_of)).await
+    }
+
+    /// As [`PoolHandle::release`], for a sandbox that is nowhere any more: what an ADD has asked
+    /// for lately stays.
+    ///
+    /// # Errors
+    /// As [`PoolHandle::release`].
+    pub async fn collect(&self, key: PodKey) -> Result<Grant, ReleaseRefusal> {
+        let (reply, answer) = oneshot::channel();
+        let sent = self.requests.send(Request::Collect { key, reply }).await;
+        sent.map_err(|_| ReleaseRefusal::Stopping)?;
+        answer.await.unwrap_or(Err(ReleaseRefusal::Stopping))
+    }
+
+    /// Does `work`, which must be short, if nobody holds `address`, and lets nobody get it
+    /// meanwhile.
+    pub(crate) async fn while_unheld(&self, address: Ipv4Addr, work: Box<dyn FnOnce() + Send>) {
+        let (reply, answer) = oneshot::channel();
+        let work = Undisturbed(work);
+        let request = Request::WhileUnheld {
+            address,
+            work,
+            reply,
+        };
+        // If the task is gone, so is the pool.
+        if self.requests.send(request).await.is_ok() {
+            let _ = answer.await;
+        }
     }
 
     /// What the node holds, and why; nothing when the daemon is stopping.

@@ -24,6 +24,7 @@ mod requests;
 mod tallying;
 mod waiting;
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,7 +36,7 @@ use vpc_ipam::journal::Replay;
 use vpc_ipam::plan::Provisioning;
 use vpc_ipam::{HeldBack, Ledger, Mode, NewEni, Pool, Snapshot, Targets};
 use vpc_kube_api::ClusterView;
-use vpc_model::Timestamp;
+use vpc_model::{PodKey, Timestamp};
 
 pub use cluster::Follows;
 pub use discovery::Discovery;
@@ -66,6 +67,8 @@ pub struct Patience {
     pub cooldown: Duration,
     /// How long an ADD may wait for an address.
     pub add_wait: Duration,
+    /// How long no ADD may have asked for an address before GC may free it.
+    pub gc_min_age: Duration,
 }
 
 /// What start-up learned about the node.
@@ -121,6 +124,8 @@ pub struct PoolTask<E> {
     compact_after: Timestamp,
     patience: Patience,
     waiting: Waiting,
+    /// When an ADD last asked again for what it had got.
+    asked_again: BTreeMap<PodKey, Timestamp>,
     learned: Option<Node<E>>,
     cluster: watch::Receiver<ClusterView>,
     /// What was taken in of it.
@@ -194,6 +199,7 @@ impl<E: Ec2> PoolTask<E> {
             compact_after: Timestamp::ZERO,
             patience,
             waiting: Waiting::default(),
+            asked_again: BTreeMap::new(),
             learned: None,
             cluster,
             view: ClusterView::default(),

@@ -31,6 +31,19 @@ impl<E: Ec2> PoolTask<E> {
                 // A caller that hung up does not undo a release.
                 let _ = reply.send(result);
             }
+            Request::Collect { key, reply } => {
+                let _ = reply.send(self.collect(&key));
+            }
+            Request::WhileUnheld {
+                address,
+                work,
+                reply,
+            } => {
+                if self.pool.to_ledger().holder_of(address).is_none() {
+                    (work.0)();
+                }
+                let _ = reply.send(());
+            }
             Request::Reconcile { observed, reply } => {
                 let _ = reply.send(self.reconcile(observed));
             }
@@ -162,8 +175,24 @@ impl<E: Ec2> PoolTask<E> {
                 return Attempt::NotWritten(chain(&error));
             }
             self.count_allocation();
+        } else {
+            let min_age = self.patience.gc_min_age;
+            self.asked_again.retain(|_, asked| now < *asked + min_age);
+            self.asked_again.insert(key.clone(), now);
         }
         Attempt::Granted(grant(&allocation))
+    }
+
+    /// Releases what a sandbox holds that is gone, unless an ADD has asked for it a moment ago.
+    fn collect(&mut self, key: &PodKey) -> Result<Grant, ReleaseRefusal> {
+        let now = clock::now();
+        let found = held(&self.pool, key).ok_or(ReleaseRefusal::UnknownPod)?;
+        let asked_again = self.asked_again.get(key).copied();
+        let asked = found.since.max(asked_again.unwrap_or(found.since));
+        if now < asked + self.patience.gc_min_age {
+            return Err(ReleaseRefusal::AskedFor);
+        }
+        self.release(key, Some(found.since))
     }
 
     fn release(&mut self, key: &PodKey, as_of: Option<Timestamp>) -> Result<Grant, ReleaseRefusal> {

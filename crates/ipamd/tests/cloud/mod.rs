@@ -235,10 +235,16 @@ pub(crate) struct Daemon {
 
 /// Starts a pool task on the journal in `folder`.
 pub(crate) fn start(folder: &Path, _cloud: &Cloud) -> Daemon {
+    start_patiently(folder, Duration::from_secs(60))
+}
+
+/// The same, with the age at which GC may free something.
+pub(crate) fn start_patiently(folder: &Path, gc_min_age: Duration) -> Daemon {
     let (journal, replay) = JournalFile::open(folder).unwrap();
     let patience = Patience {
         cooldown: Duration::from_secs(3600),
         add_wait: Duration::from_millis(500),
+        gc_min_age,
     };
     let (view, cluster) = watch::channel(ClusterView::default());
     let (task, ends) = PoolTask::new(journal, replay, patience, (cluster, nobody()));

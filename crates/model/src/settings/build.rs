@@ -133,6 +133,7 @@ pub(super) fn settings(environment: &Environment) -> Option<Settings> {
         add_wait: read.get(&pool::VPC_CNI_ADD_WAIT)?,
         max_pods: read.get(&pool::VPC_CNI_MAX_PODS)?,
         eni_min_age: read.get(&pool::VPC_CNI_ENI_MIN_AGE)?,
+        gc_min_age: read.get(&pool::VPC_CNI_GC_MIN_AGE)?,
         return_delay: read.get(&pool::VPC_CNI_RETURN_DELAY)?,
         reconcile_interval: read.get(&pool::VPC_CNI_RECONCILE_INTERVAL)?,
         provisioning: read.provisioning()?,

@@ -63,6 +63,8 @@ pub struct Settings {
     pub max_pods: Option<u32>,
     /// How old an ENI must be before it is given back.
     pub eni_min_age: Duration,
+    /// How long no ADD may have asked for an address before GC may free it.
+    pub gc_min_age: Duration,
     /// How long an excess must last before it is given back.
     pub return_delay: Duration,
     /// How often the pool is compared with instance metadata.

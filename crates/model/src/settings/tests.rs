@@ -53,6 +53,7 @@ const SAMPLES: &[(&str, &str)] = &[
     ("VPC_CNI_MAX_PODS", "110"),
     ("VPC_CNI_RETURN_DELAY", "5"),
     ("VPC_CNI_ENI_MIN_AGE", "5"),
+    ("VPC_CNI_GC_MIN_AGE", "90"),
     ("VPC_CNI_RECONCILE_INTERVAL", "60"),
     ("MAX_ENI", "3"),
     ("DISABLE_NETWORK_RESOURCE_PROVISIONING", "true"),

@@ -22,6 +22,7 @@ use crate::proto::cni_backend_server::CniBackendServer;
 use crate::proto::config_server_backend_server::ConfigServerBackendServer;
 use crate::proto::health::health_server::HealthServer;
 use crate::proto::node::node_server::NodeServer;
+use crate::proto::node::{CollectGarbageReply, CollectGarbageRequest};
 use crate::proto::{
     AddNetworkReply, AddNetworkRequest, DelNetworkReply, DelNetworkRequest,
     NetworkPolicyAgentConfigReply,
@@ -68,6 +69,19 @@ pub trait Backend: Send + Sync + 'static {
         let text = format!(
             "nothing is known about the node (asked by process {})",
             peer.pid
+        );
+        async move { Err(Status::new(Code::Unimplemented, text)) }
+    }
+
+    /// Frees what sandboxes hold that the runtime does not list and whose kernel state is gone.
+    fn collect_garbage(
+        &self,
+        peer: PeerCredentials,
+        request: CollectGarbageRequest,
+    ) -> impl Future<Output = Result<CollectGarbageReply, Status>> + Send {
+        let text = format!(
+            "nothing is freed in the network {:?} (asked by process {})",
+            request.network_name, peer.pid
         );
         async move { Err(Status::new(Code::Unimplemented, text)) }
     }
@@ -208,5 +222,13 @@ impl<B: Backend> Backend for Arc<B> {
         peer: PeerCredentials,
     ) -> impl Future<Output = Result<String, Status>> + Send {
         B::get_status(self, peer)
+    }
+
+    fn collect_garbage(
+        &self,
+        peer: PeerCredentials,
+        request: CollectGarbageRequest,
+    ) -> impl Future<Output = Result<CollectGarbageReply, Status>> + Send {
+        B::collect_garbage(self, peer, request)
     }
 }

@@ -10,7 +10,9 @@ use super::{Backend, PeerCredentials};
 use crate::proto::cni_backend_server::CniBackend;
 use crate::proto::config_server_backend_server::ConfigServerBackend;
 use crate::proto::node::node_server::Node;
-use crate::proto::node::{GetStatusReply, GetStatusRequest};
+use crate::proto::node::{
+    CollectGarbageReply, CollectGarbageRequest, GetStatusReply, GetStatusRequest,
+};
 use crate::proto::{
     AddNetworkReply, AddNetworkRequest, DelNetworkReply, DelNetworkRequest,
     NetworkPolicyAgentConfigReply,
@@ -63,6 +65,14 @@ impl<B: Backend> Node for Service<B> {
             Ok(GetStatusReply { json })
         })
         .await
+    }
+
+    async fn collect_garbage(
+        &self,
+        request: Request<CollectGarbageRequest>,
+    ) -> Result<Response<CollectGarbageReply>, tonic::Status> {
+        let (peer, backend) = (peer(&request)?, Arc::clone(&self.0));
+        to_its_end(async move { backend.collect_garbage(peer, request.into_inner()).await }).await
     }
 }
 

@@ -49,6 +49,7 @@ pub(crate) static TABLE: &[Section] = &[
             &pool::VPC_CNI_MAX_PODS,
             &pool::VPC_CNI_RETURN_DELAY,
             &pool::VPC_CNI_ENI_MIN_AGE,
+            &pool::VPC_CNI_GC_MIN_AGE,
             &pool::VPC_CNI_RECONCILE_INTERVAL,
         ],
     },

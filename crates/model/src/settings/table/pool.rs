@@ -109,6 +109,17 @@ pub(crate) static VPC_CNI_ENI_MIN_AGE: Key<Duration> = Key {
     doc: "How old, in seconds, an ENI must be before it is given back to EC2.",
 };
 
+pub(crate) static VPC_CNI_GC_MIN_AGE: Key<Duration> = Key {
+    name: "VPC_CNI_GC_MIN_AGE",
+    kind: SECONDS,
+    fallback: Fallback::Text("60"),
+    support: Support::Supported,
+    read_by: IPAMD,
+    doc: "How long, in seconds, no ADD may have asked for a sandbox's address before CNI GC may \
+          free it. Shorter than a runtime's patience with ADD is dangerous: GC could take the \
+          address of a pod that is being set up.",
+};
+
 pub(crate) static VPC_CNI_RECONCILE_INTERVAL: Key<Duration> = Key {
     name: "VPC_CNI_RECONCILE_INTERVAL",
     kind: INTERVAL,
