@@ -45,6 +45,9 @@ pub(crate) enum Failure {
     /// The daemon did not answer.
     #[error("{}; {}", chain(.0), remedy(.0))]
     Daemon(#[from] CallError),
+    /// The kernel, or what was found in it.
+    #[error("{}", chain(.0))]
+    Datapath(#[from] vpc_datapath::Error),
     /// The answer could not be written.
     #[error("cannot write the answer to standard output: {0}")]
     Write(#[from] std::io::Error),
@@ -62,9 +65,11 @@ impl Failure {
             | Failure::SetTwice { .. }
             | Failure::UnknownType { .. } => ExitCode::from(USAGE),
             Failure::Rehearsal(error) if error.is_usage() => ExitCode::from(USAGE),
-            Failure::Rehearsal(_) | Failure::Daemon(_) | Failure::Write(_) | Failure::Json(_) => {
-                ExitCode::FAILURE
-            }
+            Failure::Rehearsal(_)
+            | Failure::Daemon(_)
+            | Failure::Datapath(_)
+            | Failure::Write(_)
+            | Failure::Json(_) => ExitCode::FAILURE,
         }
     }
 }
