@@ -5,6 +5,7 @@
 //! load them. A table is changed at once or not at all.
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use super::{TABLES, TRANSLATES, is_own, is_own_rule, sentence};
@@ -106,7 +107,10 @@ fn comment(rule: &str) -> Option<&str> {
 
 /// A table as text; nothing where the program is not installed.
 fn save(table: &'static str) -> Result<Option<String>, Error> {
-    let output = Command::new(SAVE)
+    let Some(program) = installed(SAVE) else {
+        return Ok(None);
+    };
+    let output = Command::new(program)
         .args(["-t", table])
         .stdin(Stdio::null())
         .output();
@@ -115,7 +119,6 @@ fn save(table: &'static str) -> Result<Option<String>, Error> {
             Ok(Some(String::from_utf8_lossy(&output.stdout).into_owned()))
         }
         Ok(output) => Err(failed(SAVE, table, said(&output.stderr))),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(failed(SAVE, table, error)),
     }
 }
@@ -123,7 +126,8 @@ fn save(table: &'static str) -> Result<Option<String>, Error> {
 /// Changes a table. Waits a while for others that are changing it.
 fn restore(table: &'static str, script: &str) -> Result<(), Error> {
     let work = || {
-        let mut child = Command::new(RESTORE)
+        let program = installed(RESTORE).ok_or(io::ErrorKind::NotFound)?;
+        let mut child = Command::new(program)
             .args(["--noflush", "--wait", "10"])
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
@@ -140,6 +144,15 @@ fn restore(table: &'static str, script: &str) -> Result<(), Error> {
         Ok(output) => Err(failed(RESTORE, table, said(&output.stderr))),
         Err(error) => Err(failed(RESTORE, table, error)),
     }
+}
+
+/// Where a program is: in a folder of `PATH`, or where distributions put it.
+fn installed(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain(["/usr/sbin", "/sbin"].map(PathBuf::from))
+        .map(|folder| folder.join(program))
+        .find(|file| file.is_file())
 }
 
 fn said(stderr: &[u8]) -> io::Error {
