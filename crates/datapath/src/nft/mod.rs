@@ -78,23 +78,31 @@ impl Nft {
 
     /// What the table's rules with these comments have counted; nothing where there is no table.
     pub(crate) fn counted(&mut self, name: &str) -> Result<Vec<(String, Counted)>, Error> {
-        let observed = self.observe(name)?;
-        Ok(observed.map(|table| table.counted()).unwrap_or_default())
+        let mut observed = Observed::default();
+        for rule in self.list_rules(name)? {
+            observed.take_rule(name, &rule.payload);
+        }
+        Ok(observed.counted())
     }
 
     /// The rules of somebody else's table; none where there is no such table.
     pub(crate) fn rules_of(&mut self, table: &str) -> Result<Vec<ForeignRule>, Error> {
+        let rules = self.list_rules(table)?;
+        let rules = rules.iter();
+        Ok(rules
+            .filter_map(|rule| messages::foreign_rule(table, &rule.payload))
+            .collect())
+    }
+
+    /// Lists the rules of a table; none where there is no such table. Some may be of others.
+    fn list_rules(&mut self, table: &str) -> Result<Vec<Reply>, Error> {
         let doing = format!("list the rules of nf_tables table ip {table}");
         let (kind, payload) = messages::all_rules(table);
-        let entries = match self.socket.dump(kind, &payload, &doing) {
-            Ok(listing) => listing.entries,
-            Err(Error::Refused { source, .. }) if source.is(Errno::NOENT) => Vec::new(),
-            Err(error) => return Err(error),
-        };
-        Ok(entries
-            .iter()
-            .filter_map(|entry| messages::foreign_rule(table, &entry.payload))
-            .collect())
+        match self.socket.dump(kind, &payload, &doing) {
+            Ok(listing) => Ok(listing.entries),
+            Err(Error::Refused { source, .. }) if source.is(Errno::NOENT) => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
     }
 
     /// The chains of somebody else's table.
