@@ -5,7 +5,8 @@
 #
 # build: a C linker with static libc; checks for Rust, which it does not install.
 # lab:   ip and nft, with which vpc-lab builds its VPC; ping, to play with.
-# test:  what the tests judge by: strace, Python with venv, podman, Go for cnitool.
+# test:  what the tests judge by: strace, Python with venv, podman, Go for cnitool; iptables, for
+#        other programs' rules.
 
 . "$(dirname "$0")/lib.sh"
 
@@ -48,6 +49,7 @@ want_lab() {
 
 want_test() {
     need strace command -v strace
+    need iptables command -v iptables-nft-restore
     need python3-venv python3 -c 'import ensurepip, venv'
     # Runtimes that run the plugin, and what their judge is built with.
     need podman command -v podman

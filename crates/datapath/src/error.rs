@@ -166,6 +166,23 @@ pub enum Error {
          translated, too"
     )]
     NoVpcCidrs,
+    /// A program of the older iptables failed.
+    #[error("{program} failed on table {table}")]
+    Legacy {
+        /// Its name.
+        program: &'static str,
+        /// The table it was run for.
+        table: &'static str,
+        /// The system's reason, or what the program said.
+        #[source]
+        source: io::Error,
+    },
+    /// Our translation was to be taken away, but upstream's is not there.
+    #[error(
+        "upstream's rules are not there: without ours, nothing would leave the VPC; start \
+         upstream's daemon first"
+    )]
+    NobodyTranslates,
     /// The state was still not as wanted after applying the difference several times.
     #[error(
         "{what} still differs after {attempts} attempts; something else is changing it: {rest}"

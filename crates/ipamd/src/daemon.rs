@@ -380,6 +380,7 @@ async fn learn_node(settings: &Settings, start: &Start) -> Result<LearnedState, 
     say(Notice::Stage(Stage::HostNetwork));
     let host = learn::host_facts(settings, &metadata);
     learn::host_network(&host).await;
+    learn::clear_of_upstreams_rules().await;
 
     say(Notice::Stage(Stage::Enis));
     // Metadata that lags behind EC2 may lack an ENI that a daemon before this one made.

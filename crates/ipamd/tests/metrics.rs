@@ -11,8 +11,9 @@ use std::time::Duration;
 
 use cloud::{Cloud, Daemon, pool_eni, start};
 use vpc_aws::budget::{Call, Counts, Latency, Scope};
+use vpc_datapath::counters::{Conntrack, Counted, Counters};
 use vpc_ipam::WarmTarget;
-use vpc_ipamd::metrics::{Ec2Facts, Facts, ProcessFacts, catalogue, render};
+use vpc_ipamd::metrics::{Ec2Facts, Facts, KernelFacts, ProcessFacts, catalogue, render};
 use vpc_ipamd::readiness::Readiness;
 use vpc_model::{PodKey, PodName};
 
@@ -136,6 +137,12 @@ async fn the_gauges_are_what_the_pool_holds() {
         ),
         (r#"vpc_cni_enis{kind="primary",state="ready"}"#, "1"),
         ("vpc_cni_ready", "1"),
+        ("vpc_cni_translated_connections_total", "7"),
+        ("vpc_cni_conntrack_entries", "30"),
+        ("vpc_cni_conntrack_limit", "1000"),
+        ("vpc_cni_conntrack_insert_failed_total", "2"),
+        (r#"vpc_cni_conntrack_dropped_total{which="new"}"#, "5"),
+        (r#"vpc_cni_conntrack_dropped_total{which="old"}"#, "3"),
         ("vpc_cni_journal_syncs_total", "3"),
         (r#"awscni_ipamd_action_inprogress{fn="nodeInit"}"#, "0"),
     ] {
@@ -176,6 +183,22 @@ async fn a_dry_subnet_is_counted_and_named() {
     daemon.end().await;
 }
 
+fn kernel() -> Counters {
+    Counters {
+        translated: Some(Counted {
+            packets: 7,
+            bytes: 420,
+        }),
+        conntrack: Conntrack {
+            entries: 30,
+            limit: Some(1000),
+            insert_failed: 2,
+            dropped: 5,
+            early_dropped: 3,
+        },
+    }
+}
+
 fn key(name: &str) -> PodKey {
     PodKey {
         network: "aws-cni".to_owned(),
@@ -188,6 +211,7 @@ async fn scrape(daemon: &Daemon, ec2: Ec2Facts) -> String {
     let facts = Facts {
         look: daemon.pool.look().await.unwrap(),
         ec2,
+        kernel: KernelFacts(Some(kernel())),
         process: ProcessFacts::default(),
     };
     render(&facts, daemon.pool.tally())

@@ -22,7 +22,10 @@ const ARROWS: &[(&str, &[&str])] = &[
         &["model", "ipam", "aws", "datapath", "rpc", "kube-api"],
     ),
     ("cni", &["model", "ipam", "datapath", "rpc"]),
-    ("vpcctl", &["model", "ipam", "aws", "rpc", "sim"]),
+    (
+        "vpcctl",
+        &["model", "ipam", "aws", "datapath", "rpc", "sim"],
+    ),
     ("lab", &["model", "ipam", "aws", "datapath", "rpc", "sim"]),
 ];
 

@@ -8,8 +8,9 @@ use ipnet::Ipv4Net;
 use serde::Serialize;
 
 use crate::failure::{Failure, USAGE};
+use crate::give_back::GiveBackArgs;
 use crate::live::LiveArgs;
-use crate::{explain, max_pods, pool, status};
+use crate::{explain, give_back, max_pods, pool, status};
 
 /// The most pods that can be asked for: the addresses of a /16, the widest subnet there is.
 const MOST_PODS: i64 = 65_536;
@@ -33,6 +34,9 @@ enum Command {
     Status(LiveArgs),
     /// The reason for each part of what this node holds, and what was done lately and why
     Explain(LiveArgs),
+    /// Takes our nftables table away on a node that upstream's daemon runs again. Refuses where
+    /// upstream's rules are not there
+    GiveBack(GiveBackArgs),
 }
 
 /// How an answer is written.
@@ -113,6 +117,7 @@ pub(crate) fn run() -> ExitCode {
         Command::MaxPods(args) => max_pods::run(args),
         Command::Status(args) => status::run(args),
         Command::Explain(args) => explain::run(args),
+        Command::GiveBack(args) => give_back::run(args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -62,6 +62,9 @@ pub(crate) enum Failure {
     /// The daemon did not answer.
     #[error("{}; {}", chain(.0), remedy(.0))]
     Daemon(#[from] CallError),
+    /// The kernel, or what was found in it.
+    #[error("{}", chain(.0))]
+    Datapath(#[from] vpc_datapath::Error),
     /// The answer could not be written.
     #[error("cannot write the answer to standard output: {0}")]
     Write(#[from] std::io::Error),
@@ -83,6 +86,7 @@ impl Failure {
             Failure::Rehearsal(_)
             | Failure::NewType { .. }
             | Failure::Daemon(_)
+            | Failure::Datapath(_)
             | Failure::Write(_)
             | Failure::Json(_) => ExitCode::FAILURE,
         }

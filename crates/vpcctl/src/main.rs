@@ -5,6 +5,7 @@
 mod cli;
 mod explain;
 mod failure;
+mod give_back;
 mod live;
 mod max_pods;
 mod pool;

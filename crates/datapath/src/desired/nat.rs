@@ -36,7 +36,9 @@ use crate::nft::table::{Base, Chain, ChainKind, Hook, Rule, Table};
 pub(crate) const TABLE: &str = "aws-cni";
 /// What the links of pods with security groups of their own begin with.
 const BRANCH_PREFIX: &str = "vlan";
-const SNAT_MARK: &str = "snat-mark";
+pub(crate) const SNAT_MARK: &str = "snat-mark";
+pub(crate) const PREROUTING: &str = "nat-prerouting";
+pub(crate) const POSTROUTING: &str = "nat-postrouting";
 /// The comment of the rule that translates; its counter counts translated connections.
 pub(crate) const TRANSLATED: &str = "leaves the VPC with the node's address";
 
@@ -103,7 +105,7 @@ fn nat_prerouting(facts: &HostFacts, prefixes: &BTreeSet<VethPrefix>) -> Chain {
         ],
     ));
     Chain {
-        name: "nat-prerouting",
+        name: PREROUTING,
         base: base(ChainKind::Nat, Hook::Prerouting, -90),
         rules,
     }
@@ -163,7 +165,7 @@ fn nat_postrouting(facts: &HostFacts) -> Chain {
         ],
     ));
     Chain {
-        name: "nat-postrouting",
+        name: POSTROUTING,
         base: base(ChainKind::Nat, Hook::Postrouting, 110),
         rules,
     }

@@ -9,7 +9,8 @@ use std::net::Ipv4Addr;
 use ipnet::Ipv4Net;
 use vpc_model::{Connmark, LinkName, PortRange};
 
-use crate::netlink::attributes::Writer;
+use super::table::Counted;
+use crate::netlink::attributes::{self, Writer};
 
 /// One instruction on the register.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -214,14 +215,11 @@ impl Bound {
 
 impl Expression {
     /// Appends the expression as an element of a rule's list.
-    pub(crate) fn write(&self, list: &mut Writer<'_>) {
-        const LIST_ELEMENT: u16 = 1;
-        const NAME: u16 = 1;
-        const DATA: u16 = 2;
+    pub(crate) fn write(&self, list: &mut Writer<'_>, until_now: Counted) {
         list.nest(LIST_ELEMENT, |element| {
             element
                 .text(NAME, self.kind())
-                .nest(DATA, |data| self.write_data(data));
+                .nest(DATA, |data| self.write_data(data, until_now));
         });
     }
 
@@ -246,7 +244,7 @@ impl Expression {
         }
     }
 
-    fn write_data(&self, data: &mut Writer<'_>) {
+    fn write_data(&self, data: &mut Writer<'_>, until_now: Counted) {
         match self {
             Expression::Load(source) => source.write(data),
             Expression::Mask { and, flip } => write_mask(data, and, flip),
@@ -256,7 +254,7 @@ impl Expression {
             Expression::Port(bound, port) => {
                 write_constant(data, bound.register(), &port.to_be_bytes());
             }
-            Expression::Count => {}
+            Expression::Count => write_counter(data, until_now),
             Expression::Return => write_verdict(data, VERDICT_RETURN, None),
             Expression::Jump(chain) => write_verdict(data, VERDICT_JUMP, Some(chain)),
             Expression::SourceNat(choice, limits) => write_source_nat(data, *choice, *limits),
@@ -264,6 +262,13 @@ impl Expression {
     }
 }
 
+/// `NFTA_LIST_ELEM`, `NFTA_EXPR_NAME` and `NFTA_EXPR_DATA`.
+const LIST_ELEMENT: u16 = 1;
+const NAME: u16 = 1;
+const DATA: u16 = 2;
+/// `NFTA_COUNTER_BYTES` and `NFTA_COUNTER_PACKETS`.
+const COUNTER_BYTES: u16 = 1;
+const COUNTER_PACKETS: u16 = 2;
 /// `NFTA_DATA_VALUE` and `NFTA_DATA_VERDICT`.
 const DATA_VALUE: u16 = 1;
 const DATA_VERDICT: u16 = 2;
@@ -377,6 +382,61 @@ fn write_verdict(data: &mut Writer<'_>, code: u32, chain: Option<&str>) {
             }
         });
     });
+}
+
+fn write_counter(data: &mut Writer<'_>, until_now: Counted) {
+    if until_now != Counted::default() {
+        data.bytes(COUNTER_BYTES, &until_now.bytes.to_be_bytes())
+            .bytes(COUNTER_PACKETS, &until_now.packets.to_be_bytes());
+    }
+}
+
+/// What the first counter of a list of expressions has counted.
+pub(super) fn counted_in(list: &[u8]) -> Option<Counted> {
+    let data = data_of(list, "counter").next()?;
+    let mut counted = Counted::default();
+    for (kind, value) in attributes::read(data) {
+        let number = || value.try_into().ok().map(u64::from_be_bytes);
+        match kind {
+            COUNTER_BYTES => counted.bytes = number()?,
+            COUNTER_PACKETS => counted.packets = number()?,
+            _ => {}
+        }
+    }
+    Some(counted)
+}
+
+/// The comment that iptables-nft keeps in a list of expressions: `-m comment`.
+pub(super) fn comment_in(list: &[u8]) -> Option<String> {
+    /// `NFTA_MATCH_NAME` and `NFTA_MATCH_INFO`.
+    const NAME: u16 = 1;
+    const INFO: u16 = 3;
+    data_of(list, "match").find_map(|data| {
+        let (mut name, mut info) = (None, None);
+        for (kind, value) in attributes::read(data) {
+            match kind {
+                NAME => name = attributes::text(value),
+                INFO => info = attributes::text(value),
+                _ => {}
+            }
+        }
+        info.filter(|_| name == Some("comment")).map(str::to_owned)
+    })
+}
+
+/// The data of the expressions of one kind in a list.
+fn data_of<'a>(list: &'a [u8], wanted: &'a str) -> impl Iterator<Item = &'a [u8]> {
+    attributes::read(list).filter_map(move |(_, element)| {
+        let (mut name, mut data) = (None, None);
+        for (kind, value) in attributes::read(element) {
+            match kind {
+                NAME => name = attributes::text(value),
+                DATA => data = Some(value),
+                _ => {}
+            }
+        }
+        data.filter(|_| name == Some(wanted))
+    })
 }
 
 fn write_constant(data: &mut Writer<'_>, register: u32, value: &[u8]) {

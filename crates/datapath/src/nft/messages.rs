@@ -1,6 +1,9 @@
 //! nf_tables messages: transactions that write a table, and what a table looks like read back.
 
-use super::table::{Base, Chain, Digest, Rule, Table};
+use std::collections::BTreeSet;
+
+use super::expression;
+use super::table::{Base, Chain, Counted, Digest, Rule, Table};
 use crate::netlink::attributes::{self, Writer};
 use crate::netlink::socket::{APPEND, Batch, CREATE, Reply};
 
@@ -41,6 +44,7 @@ const HOOK_PRIORITY: u16 = 2;
 /// `NFTA_RULE_*`.
 const RULE_TABLE: u16 = 1;
 const RULE_CHAIN: u16 = 2;
+const RULE_HANDLE: u16 = 3;
 const RULE_EXPRESSIONS: u16 = 4;
 const RULE_USERDATA: u16 = 7;
 /// `NF_ACCEPT`.
@@ -71,8 +75,8 @@ fn transaction(fill: impl FnOnce(&mut Batch)) -> Batch {
 }
 
 /// The transaction that puts `table` in the place of whatever has its name. It is added first, so
-/// that deleting it cannot fail.
-pub(super) fn replacement(table: &Table) -> Batch {
+/// that deleting it cannot fail. What was counted until then is counted on.
+pub(super) fn replacement(table: &Table, counted: &[(String, Counted)]) -> Batch {
     transaction(|batch| {
         for (kind, flags) in [(NEW_TABLE, CREATE), (DELETE_TABLE, 0), (NEW_TABLE, CREATE)] {
             push(batch, kind, flags, |writer| {
@@ -90,7 +94,13 @@ pub(super) fn replacement(table: &Table) -> Batch {
                     writer
                         .text(RULE_TABLE, table.name)
                         .text(RULE_CHAIN, chain.name);
-                    writer.nest(RULE_EXPRESSIONS, |list| rule.write_expressions(list));
+                    let until_now = counted
+                        .iter()
+                        .find(|(comment, _)| comment == rule.comment)
+                        .map(|(_, counted)| *counted);
+                    writer.nest(RULE_EXPRESSIONS, |list| {
+                        rule.write_expressions(list, until_now.unwrap_or_default());
+                    });
                     writer.bytes(RULE_USERDATA, &userdata(rule));
                 });
             }
@@ -138,15 +148,22 @@ fn userdata(rule: &Rule) -> Vec<u8> {
 }
 
 fn digest_in(userdata: &[u8]) -> Option<Digest> {
+    let value = userdata_of(userdata, USERDATA_DIGEST)?;
+    Some(Digest(u64::from_be_bytes(value.try_into().ok()?)))
+}
+
+/// A rule's comment, as nft(8) and newer iptables-nft keep it.
+fn comment_in(userdata: &[u8]) -> Option<String> {
+    attributes::text(userdata_of(userdata, USERDATA_COMMENT)?).map(str::to_owned)
+}
+
+fn userdata_of(userdata: &[u8], wanted: u8) -> Option<&[u8]> {
     let mut rest = userdata;
     loop {
         let (kind, length) = (*rest.first()?, usize::from(*rest.get(1)?));
         let value = rest.get(2..2 + length)?;
-        if kind == USERDATA_DIGEST {
-            return value
-                .try_into()
-                .ok()
-                .map(|bytes| Digest(u64::from_be_bytes(bytes)));
+        if kind == wanted {
+            return Some(value);
         }
         rest = rest.get(2 + length..)?;
     }
@@ -167,6 +184,85 @@ pub(super) fn is_of_table(message: &Reply, name: &str) -> bool {
         && message.payload.first() == Some(&FAMILY_IP)
         && attributes::read(message.payload.get(HEADER..).unwrap_or_default())
             .any(|(kind, value)| kind == TABLE_NAME && attributes::text(value) == Some(name))
+}
+
+/// A rule of somebody else's table, as far as it tells whose it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ForeignRule {
+    pub(crate) chain: String,
+    pub(crate) handle: u64,
+    pub(crate) comment: Option<String>,
+}
+
+/// Reads a rule of a table; `None` for one of another.
+pub(super) fn foreign_rule(table: &str, payload: &[u8]) -> Option<ForeignRule> {
+    let (mut of, mut chain, mut handle, mut comment) = (None, None, None, None);
+    for (kind, value) in attributes::read(payload.get(HEADER..)?) {
+        match kind {
+            RULE_TABLE => of = attributes::text(value),
+            RULE_CHAIN => chain = attributes::text(value),
+            RULE_HANDLE => handle = value.try_into().ok().map(u64::from_be_bytes),
+            RULE_EXPRESSIONS => comment = comment.or_else(|| expression::comment_in(value)),
+            RULE_USERDATA => comment = comment_in(value).or(comment),
+            _ => {}
+        }
+    }
+    (of == Some(table)).then_some(ForeignRule {
+        chain: chain?.to_owned(),
+        handle: handle?,
+        comment,
+    })
+}
+
+/// Reads a chain of a table: its name; `None` for one of another.
+pub(super) fn foreign_chain(table: &str, payload: &[u8]) -> Option<String> {
+    let (mut of, mut name) = (None, None);
+    for (kind, value) in attributes::read(payload.get(HEADER..)?) {
+        match kind {
+            CHAIN_TABLE => of = attributes::text(value),
+            CHAIN_NAME => name = attributes::text(value),
+            _ => {}
+        }
+    }
+    name.filter(|_| of == Some(table)).map(str::to_owned)
+}
+
+/// What is to be taken out of somebody else's table: single rules, and whole chains.
+#[derive(Debug, Default)]
+pub(crate) struct Removal {
+    pub(crate) table: &'static str,
+    pub(crate) rules: Vec<ForeignRule>,
+    pub(crate) chains: Vec<String>,
+}
+
+/// The one transaction that takes all of it out: rules first, that no chain is jumped to.
+pub(super) fn foreign_removal(removals: &[Removal]) -> Batch {
+    transaction(|batch| {
+        for removal in removals {
+            for rule in &removal.rules {
+                push(batch, DELETE_RULE, 0, |writer| {
+                    writer
+                        .text(RULE_TABLE, removal.table)
+                        .text(RULE_CHAIN, &rule.chain)
+                        .bytes(RULE_HANDLE, &rule.handle.to_be_bytes());
+                });
+            }
+            for chain in &removal.chains {
+                push(batch, DELETE_RULE, 0, |writer| {
+                    writer
+                        .text(RULE_TABLE, removal.table)
+                        .text(RULE_CHAIN, chain);
+                });
+            }
+            for chain in &removal.chains {
+                push(batch, DELETE_CHAIN, 0, |writer| {
+                    writer
+                        .text(CHAIN_TABLE, removal.table)
+                        .text(CHAIN_NAME, chain);
+                });
+            }
+        }
+    })
 }
 
 /// Asks for one table.
@@ -196,8 +292,17 @@ pub(super) fn all_rules(table: &str) -> (u16, Vec<u8>) {
 pub(super) struct Observed {
     flags: u32,
     chains: Vec<ObservedChain>,
-    /// Chain and digest of each rule, in order; no digest on a rule that is not ours.
-    rules: Vec<(String, Option<Digest>)>,
+    rules: Vec<ObservedRule>,
+}
+
+/// A rule as it was read back, in its place.
+#[derive(Debug, Default)]
+struct ObservedRule {
+    chain: String,
+    /// None on a rule that is not ours.
+    digest: Option<Digest>,
+    comment: Option<String>,
+    counted: Option<Counted>,
 }
 
 #[derive(Debug)]
@@ -255,18 +360,44 @@ impl Observed {
     }
 
     pub(super) fn take_rule(&mut self, table: &str, payload: &[u8]) {
-        let (mut of, mut chain, mut digest) = (None, None, None);
+        let (mut of, mut rule) = (None, ObservedRule::default());
         for (kind, value) in attributes::read(payload.get(HEADER..).unwrap_or_default()) {
             match kind {
                 RULE_TABLE => of = attributes::text(value),
-                RULE_CHAIN => chain = attributes::text(value),
-                RULE_USERDATA => digest = digest_in(value),
+                RULE_CHAIN => rule.chain = attributes::text(value).unwrap_or_default().to_owned(),
+                RULE_EXPRESSIONS => rule.counted = expression::counted_in(value),
+                RULE_USERDATA => {
+                    rule.digest = digest_in(value);
+                    rule.comment = comment_in(value);
+                }
                 _ => {}
             }
         }
-        if let Some(chain) = chain.filter(|_| of == Some(table)) {
-            self.rules.push((chain.to_owned(), digest));
+        if of == Some(table) {
+            self.rules.push(rule);
         }
+    }
+
+    /// What the rules with comments that no other has have counted.
+    pub(super) fn counted(&self) -> Vec<(String, Counted)> {
+        let of = |comment: &str| {
+            let same = self
+                .rules
+                .iter()
+                .filter(|rule| rule.comment.as_deref() == Some(comment));
+            same.count()
+        };
+        self.rules
+            .iter()
+            .filter_map(|rule| Some((rule.comment.clone()?, rule.counted?)))
+            .filter(|(comment, _)| of(comment) == 1)
+            .collect()
+    }
+
+    /// The chains with rules that are not ours.
+    pub(super) fn not_ours(&self) -> BTreeSet<String> {
+        let foreign = self.rules.iter().filter(|rule| rule.digest.is_none());
+        foreign.map(|rule| rule.chain.clone()).collect()
     }
 
     /// Whether this is `table`: switched on, with its chains and no others, and with its rules
@@ -281,9 +412,9 @@ impl Observed {
         let same = |observed: &ObservedChain| {
             observed.name == chain.name && observed.base == chain.base.map(as_observed)
         };
-        let observed = self.rules.iter().filter(|(name, _)| name == chain.name);
+        let observed = self.rules.iter().filter(|rule| rule.chain == chain.name);
         let wanted = chain.rules.iter().map(|rule| Some(rule.digest()));
-        self.chains.iter().any(same) && observed.map(|(_, digest)| *digest).eq(wanted)
+        self.chains.iter().any(same) && observed.map(|rule| rule.digest).eq(wanted)
     }
 }
 
@@ -365,7 +496,11 @@ mod tests {
             }],
             rules: digests
                 .iter()
-                .map(|digest| ("c".to_owned(), *digest))
+                .map(|digest| ObservedRule {
+                    chain: "c".to_owned(),
+                    digest: *digest,
+                    ..ObservedRule::default()
+                })
                 .collect(),
         };
         let right = Some(rule.digest());

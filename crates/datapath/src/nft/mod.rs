@@ -1,18 +1,22 @@
 //! nf_tables over netlink: no nft(8), no iptables, no xtables lock.
 //!
 //! We own one table and replace it whole, in one transaction: at no moment is a packet without
-//! its rules. Replacing costs counters, so a table that is right is left alone; [`Nft::ensure`]
-//! reads it back and compares fingerprints first.
+//! its rules. A table that is right is left alone: [`Nft::ensure`] reads it back and compares
+//! fingerprints first. Counters of rules that stay go on from where they were.
 
 pub(crate) mod expression;
 mod messages;
 pub(crate) mod table;
+
+use std::collections::BTreeSet;
 
 use rustix::io::Errno;
 
 use crate::error::{Error, Refusal};
 use crate::netlink::socket::{Batch, Family, Reply, Socket};
 use messages::Observed;
+pub(crate) use messages::{ForeignRule, Removal};
+pub use table::Counted;
 use table::Table;
 
 /// Whether a notification is about this table of the `ip` family, or something in it.
@@ -61,7 +65,8 @@ impl Nft {
             (Found::AsWanted, _) => {}
             (Found::Missing | Found::Different | Found::Unwanted, Some(table)) => {
                 let doing = format!("write nf_tables table ip {name}");
-                self.commit(messages::replacement(table), &doing)?;
+                let counted = observed.as_ref().map(Observed::counted).unwrap_or_default();
+                self.commit(messages::replacement(table, &counted), &doing)?;
             }
             (Found::Missing | Found::Different | Found::Unwanted, None) => {
                 let doing = format!("delete nf_tables table ip {name}");
@@ -69,6 +74,57 @@ impl Nft {
             }
         }
         Ok(found)
+    }
+
+    /// What the table's rules with these comments have counted; nothing where there is no table.
+    pub(crate) fn counted(&mut self, name: &str) -> Result<Vec<(String, Counted)>, Error> {
+        let mut observed = Observed::default();
+        for rule in self.list_rules(name)? {
+            observed.take_rule(name, &rule.payload);
+        }
+        Ok(observed.counted())
+    }
+
+    /// The rules of somebody else's table; none where there is no such table.
+    pub(crate) fn rules_of(&mut self, table: &str) -> Result<Vec<ForeignRule>, Error> {
+        let rules = self.list_rules(table)?;
+        let rules = rules.iter();
+        Ok(rules
+            .filter_map(|rule| messages::foreign_rule(table, &rule.payload))
+            .collect())
+    }
+
+    /// Lists the rules of a table; none where there is no such table. Some may be of others.
+    fn list_rules(&mut self, table: &str) -> Result<Vec<Reply>, Error> {
+        let doing = format!("list the rules of nf_tables table ip {table}");
+        let (kind, payload) = messages::all_rules(table);
+        match self.socket.dump(kind, &payload, &doing) {
+            Ok(listing) => Ok(listing.entries),
+            Err(Error::Refused { source, .. }) if source.is(Errno::NOENT) => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The chains of somebody else's table.
+    pub(crate) fn chains_of(&mut self, table: &str) -> Result<Vec<String>, Error> {
+        let (kind, payload) = messages::all_chains();
+        let listing = self.socket.dump(kind, &payload, &"list nf_tables chains")?;
+        Ok(listing
+            .entries
+            .iter()
+            .filter_map(|entry| messages::foreign_chain(table, &entry.payload))
+            .collect())
+    }
+
+    /// The chains of one of our tables that have rules of somebody else.
+    pub(crate) fn chains_of_others(&mut self, name: &str) -> Result<BTreeSet<String>, Error> {
+        let observed = self.observe(name)?;
+        Ok(observed.map(|table| table.not_ours()).unwrap_or_default())
+    }
+
+    /// Takes rules and chains out of others' tables, all or nothing.
+    pub(crate) fn take_out(&mut self, removals: &[Removal], doing: &str) -> Result<(), Error> {
+        self.commit(messages::foreign_removal(removals), doing)
     }
 
     /// Reads a table back.

@@ -59,6 +59,15 @@ pub(crate) struct Rule {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Digest(pub(crate) u64);
 
+/// What a rule has counted. In a chain that translates, a packet stands for a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counted {
+    /// Packets.
+    pub packets: u64,
+    /// Bytes of these packets.
+    pub bytes: u64,
+}
+
 impl ChainKind {
     /// The kernel's name for it.
     pub(crate) fn as_str(self) -> &'static str {
@@ -88,17 +97,17 @@ impl Rule {
         }
     }
 
-    /// Appends the rule's expressions.
-    pub(crate) fn write_expressions(&self, list: &mut Writer<'_>) {
+    /// Appends the rule's expressions. Its counter begins with what was counted until now.
+    pub(crate) fn write_expressions(&self, list: &mut Writer<'_>, until_now: Counted) {
         self.expressions
             .iter()
-            .for_each(|expression| expression.write(list));
+            .for_each(|expression| expression.write(list, until_now));
     }
 
     /// The fingerprint of what this rule does and says.
     pub(crate) fn digest(&self) -> Digest {
         let mut bytes = Vec::new();
-        self.write_expressions(&mut Writer(&mut bytes));
+        self.write_expressions(&mut Writer(&mut bytes), Counted::default());
         Digest(fnv1a(&[self.comment.as_bytes(), &bytes]))
     }
 }

@@ -7,6 +7,7 @@
     reason = "a helper that fails fails its test"
 )]
 
+pub(crate) mod fixture;
 pub(crate) mod topology;
 
 use std::fs::File;

@@ -4,6 +4,7 @@
 mod attached;
 mod leftovers;
 mod subnets;
+mod upstream;
 mod wiring;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,6 +30,7 @@ pub use attached::{
 };
 pub use leftovers::{delete_leftovers, metadata_with_attached};
 pub use subnets::{SubnetQuery, describe_subnets};
+pub use upstream::clear_of_upstreams_rules;
 pub use wiring::wire;
 
 use crate::eni_life::NodeFacts;

@@ -134,6 +134,16 @@ series! {
         "Time that calls to EC2 waited for the budget."
     REPAIRS ours Counter "vpc_cni_kernel_repairs_total" ["what"]
         "Rules, routes, links and nftables state that were not as they should be and were put right."
+    TRANSLATED ours Counter "vpc_cni_translated_connections_total" []
+        "Connections that left with the node's address. Counted by the kernel from the first start of ipamd on; absent where nothing is translated."
+    CONNTRACK ours Gauge "vpc_cni_conntrack_entries" []
+        "Connections that the node's connection tracking knows."
+    CONNTRACK_LIMIT ours Gauge "vpc_cni_conntrack_limit" []
+        "The most connections it may know."
+    CONNTRACK_INSERT_FAILED ours Counter "vpc_cni_conntrack_insert_failed_total" []
+        "New connections that were lost since another has the same addresses and ports: no source port was left, or two packets raced. Counted by the kernel since the node's start."
+    CONNTRACK_DROPPED ours Counter "vpc_cni_conntrack_dropped_total" ["which"]
+        "Connections that were lost at the limit: `new` ones that were not let in, `old` ones that made room. Counted by the kernel since the node's start."
     JOURNAL_SYNCS ours Counter "vpc_cni_journal_syncs_total" []
         "Times the journal of allocations was synced to the disk."
     JOURNAL_BYTES ours Gauge "vpc_cni_journal_bytes" []

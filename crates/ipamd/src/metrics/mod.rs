@@ -3,12 +3,14 @@
 //! ```text
 //!  parts of the daemon ─▶ Tally ────────┐
 //!  pool task ─▶ Look (status, pool) ────┼─▶ render, by the catalogue ─▶ text ─▶ serve
-//!  call budget ─▶ counts, rates ────────┘
+//!  call budget ─▶ counts, rates ────────┤
+//!  kernel ─▶ counters ──────────────────┘
 //! ```
 
 pub mod catalogue;
 mod counted;
 mod ec2;
+mod kernel;
 mod pool;
 mod process;
 mod startup;
@@ -18,6 +20,7 @@ mod text;
 use vpc_aws::Budget;
 
 pub use ec2::Ec2Facts;
+pub use kernel::KernelFacts;
 pub use process::ProcessFacts;
 pub use startup::time_the_start;
 pub use tally::Tally;
@@ -33,6 +36,8 @@ pub struct Facts {
     pub look: Look,
     /// Calls to EC2.
     pub ec2: Ec2Facts,
+    /// The kernel's counters.
+    pub kernel: KernelFacts,
     /// The daemon itself.
     pub process: ProcessFacts,
 }
@@ -44,6 +49,7 @@ pub fn render(facts: &Facts, tally: &Tally) -> String {
     pool::write(&mut text, &facts.look);
     counted::write(&mut text, tally);
     ec2::write(&mut text, &facts.ec2);
+    kernel::write(&mut text, &facts.kernel);
     process::write(&mut text, &facts.process);
     text.finish()
 }
@@ -74,6 +80,7 @@ impl Page for Metrics {
         let facts = Facts {
             look,
             ec2: Ec2Facts::of(&self.budget),
+            kernel: KernelFacts::read().await,
             process: ProcessFacts::read(),
         };
         let body = render(&facts, self.pool.tally());
