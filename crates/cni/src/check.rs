@@ -5,7 +5,7 @@ use vpc_datapath::pod;
 use crate::error::Error;
 use crate::holder::as_wired;
 use crate::job::Job;
-use crate::prev_result::{self, Previous};
+use crate::prev_result::{self, DecodeError, Previous};
 use crate::sandbox;
 use crate::settings::PodSettings;
 
@@ -25,7 +25,12 @@ pub(crate) fn check(job: &mut Job<'_>) -> Result<(), Error> {
     let previous =
         prev_result::decode(result, pod, &job.sandbox.if_name).map_err(Error::PrevResult)?;
     let nics = match previous {
-        Previous::Ordinary(nics) => nics,
+        Previous::Ordinary(nics) if nics.first().is_some_and(|nic| nic.index == 0) => nics,
+        // DEL makes do with some of the interfaces; the pod's own must be there to be compared.
+        Previous::Ordinary(_) => {
+            let missing = DecodeError::NoAddress(job.sandbox.if_name.clone());
+            return Err(Error::PrevResult(missing));
+        }
         Previous::Branch { .. } => {
             return Err(Error::Unsupported {
                 what: "pods with security groups of their own (branch ENIs)",

@@ -331,6 +331,12 @@ fn bad_previous_results_are_refused() {
                 "interfaces": [{ "name": "eth0" }], "ips": [{ "interface": 99, "address": "10.0.1.15/32" }]
             }))
             .is(7, &["no interface eth0 with exactly one IPv4 address"]),
+        row("CHECK of a result that has only a further interface")
+            .env("CNI_COMMAND", "CHECK")
+            .with("prevResult", json!({
+                "interfaces": [{ "name": "mNicIf1" }, { "name": "x" }], "ips": [{ "interface": 0, "address": "10.0.1.15/32" }]
+            }))
+            .is(7, &["no interface eth0"]),
         row("CHECK of a pod with a branch ENI")
             .env("CNI_COMMAND", "CHECK")
             .with("prevResult", json!({ "interfaces": [{ "name": "dummy3a52ce78095", "mac": "7" }] }))

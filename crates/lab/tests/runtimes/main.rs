@@ -64,7 +64,7 @@ async fn podman_starts_and_stops_a_hundred_containers_ten_at_a_time() {
         "{addresses:?}"
     );
     traces::settles_to(&demo, &before).await;
-    podman.remove();
+    drop(podman);
     demo.down().await.expect("a clean end");
 }
 

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 use vpc_lab::demo::stage::Demo;
@@ -113,12 +113,6 @@ impl Podman {
             .map_err(|_| format!("container {name} has no address: {said}"))
     }
 
-    /// Takes its storage away.
-    pub(crate) fn remove(self) {
-        // Overlay mounts and images; the folder goes by itself.
-        let _ = self.blocking(&["system", "reset", "--force"]);
-    }
-
     fn blocking(&self, arguments: &[&str]) -> Result<String, String> {
         output(&mut self.command(arguments))
     }
@@ -140,6 +134,18 @@ impl Podman {
             .env("CONTAINERS_CONF", at("containers.conf"))
             .env("HOME", self.folder.path());
         command
+    }
+}
+
+impl Drop for Podman {
+    fn drop(&mut self) {
+        // Containers, images and the mount of its storage; the folder goes by itself.
+        let _ = self.blocking(&["system", "reset", "--force"]);
+        let storage = self.folder.path().join("root/overlay");
+        let _ = Command::new("umount")
+            .arg(storage)
+            .stderr(Stdio::null())
+            .status();
     }
 }
 
