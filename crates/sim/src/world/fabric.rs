@@ -10,6 +10,7 @@ use vpc_model::{
 };
 
 use super::World;
+use super::guard::FabricRule;
 
 /// Everything that a fabric has to provide at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -73,6 +74,8 @@ pub struct FabricEni {
     pub source_dest_check: bool,
     /// The security groups.
     pub security_groups: Vec<SecurityGroupId>,
+    /// What these let pass.
+    pub guard: Vec<FabricRule>,
 }
 
 impl World {
@@ -142,6 +145,7 @@ impl World {
                 public: eni.public,
                 source_dest_check: eni.source_dest_check,
                 security_groups: eni.security_groups.clone(),
+                guard: self.guard(eni),
             });
         }
         for enis in by_instance.values_mut() {
