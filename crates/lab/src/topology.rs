@@ -54,6 +54,8 @@ pub fn launch(
     now: Timestamp,
 ) -> Result<Vec<NodeRecord>, ApiError> {
     let vpc = world.create_vpc(VPC_CIDR);
+    // A lab is about security groups only where somebody makes it so.
+    world.open_default_group(&vpc)?;
     let mut launched = Vec::new();
     for (number, zone) in (1..=NODES).zip('a'..) {
         let zone = format!("{region}{zone}");

@@ -17,7 +17,7 @@ pub use error::ApiError;
 pub use http::{IdentifyBy, actions};
 pub use sim::Sim;
 pub use world::{
-    ActionLimits, Bucket, Demand, FabricBranch, FabricEni, FabricInstance, FabricSubnet,
-    FabricView, Occupation, PublicAddress, RateLimits, RunInstance, Secondary, Span, World,
-    WorldConfig,
+    ActionLimits, Bucket, Demand, Direction, FabricBranch, FabricEni, FabricInstance, FabricRule,
+    FabricSubnet, FabricView, Occupation, PublicAddress, RateLimits, RunInstance, Secondary, Span,
+    Traffic, World, WorldConfig,
 };

@@ -30,15 +30,19 @@ pub struct Taken {
 /// # Errors
 /// A program failed; tables before that one are done.
 pub fn take_over() -> Result<Taken, Error> {
+    take_over_by(&folders())
+}
+
+fn take_over_by(folders: &[PathBuf]) -> Result<Taken, Error> {
     let mut taken = Taken::default();
     for table in tables_in_use() {
-        let Some(text) = save(table)? else {
+        let Some(text) = save(folders, table)? else {
             taken.unread.push(table);
             continue;
         };
         let (script, removed) = removal(table, &text);
         if !removed.is_empty() {
-            restore(table, &script)?;
+            restore(folders, table, &script)?;
             taken.removed.extend(removed);
         }
     }
@@ -50,7 +54,7 @@ pub(super) fn translates() -> Result<bool, Error> {
     if !tables_in_use().contains(&"nat") {
         return Ok(false);
     }
-    let text = save("nat")?.unwrap_or_default();
+    let text = save(&folders(), "nat")?.unwrap_or_default();
     Ok(text.lines().any(|line| comment(line) == Some(TRANSLATES)))
 }
 
@@ -106,8 +110,8 @@ fn comment(rule: &str) -> Option<&str> {
 }
 
 /// A table as text; nothing where the program is not installed.
-fn save(table: &'static str) -> Result<Option<String>, Error> {
-    let Some(program) = installed(SAVE) else {
+fn save(folders: &[PathBuf], table: &'static str) -> Result<Option<String>, Error> {
+    let Some(program) = installed(folders, SAVE) else {
         return Ok(None);
     };
     let output = Command::new(program)
@@ -124,9 +128,9 @@ fn save(table: &'static str) -> Result<Option<String>, Error> {
 }
 
 /// Changes a table. Waits a while for others that are changing it.
-fn restore(table: &'static str, script: &str) -> Result<(), Error> {
+fn restore(folders: &[PathBuf], table: &'static str, script: &str) -> Result<(), Error> {
     let work = || {
-        let program = installed(RESTORE).ok_or(io::ErrorKind::NotFound)?;
+        let program = installed(folders, RESTORE).ok_or(io::ErrorKind::NotFound)?;
         let mut child = Command::new(program)
             .args(["--noflush", "--wait", "10"])
             .stdin(Stdio::piped())
@@ -146,13 +150,17 @@ fn restore(table: &'static str, script: &str) -> Result<(), Error> {
     }
 }
 
-/// Where a program is: in a folder of `PATH`, or where distributions put it.
-fn installed(program: &str) -> Option<PathBuf> {
+/// Where programs are: in the folders of `PATH`, or where distributions put these.
+fn folders() -> Vec<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
         .chain(["/usr/sbin", "/sbin"].map(PathBuf::from))
-        .map(|folder| folder.join(program))
-        .find(|file| file.is_file())
+        .collect()
+}
+
+fn installed(folders: &[PathBuf], program: &str) -> Option<PathBuf> {
+    let mut files = folders.iter().map(|folder| folder.join(program));
+    files.find(|file| file.is_file())
 }
 
 fn said(stderr: &[u8]) -> io::Error {
@@ -170,6 +178,7 @@ fn failed(program: &'static str, table: &'static str, source: io::Error) -> Erro
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::in_new_namespace;
 
     #[test]
     fn what_is_upstreams_is_taken_out_and_nothing_else() {
@@ -200,6 +209,31 @@ mod tests {
                 "chain AWS-SNAT-CHAIN-0 of table nat"
             ]
         );
+    }
+
+    #[test]
+    fn tables_that_are_in_use_and_cannot_be_read_are_named() {
+        in_new_namespace(|| {
+            assert_eq!(take_over_by(&[]).unwrap(), Taken::default());
+            // Reading a table makes it one that is in use.
+            assert!(save(&folders(), "nat").unwrap().is_some());
+            let taken = take_over_by(&[]).unwrap();
+            assert_eq!(taken.unread, ["nat"]);
+            assert_eq!(take_over().unwrap(), Taken::default());
+        });
+    }
+
+    #[test]
+    fn what_the_program_says_against_it_is_in_the_error() {
+        in_new_namespace(|| {
+            let error = restore(&folders(), "nat", "*nat\n-D NO-SUCH-CHAIN\nCOMMIT\n").unwrap_err();
+            assert!(
+                matches!(error, Error::Legacy { table: "nat", .. }),
+                "{error}"
+            );
+            let source = std::error::Error::source(&error).unwrap().to_string();
+            assert!(source.contains("line 2"), "{source}");
+        });
     }
 
     #[test]

@@ -40,6 +40,10 @@ pub(super) fn status(folder: &LabFolder) -> Result<ExitCode, Failure> {
             "  {:6} packets to the internet from addresses without a public one",
             dropped.no_public_address
         );
+        println!(
+            "  {:6} packets that no security group lets pass",
+            dropped.refused
+        );
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -15,6 +15,8 @@ pub struct Counters {
     pub spoofed: u64,
     /// They were for the internet, and their source has no public address.
     pub no_public_address: u64,
+    /// No rule of a security group let them pass.
+    pub refused: u64,
 }
 
 /// Reads the counters in the router's namespace, whose file is `router`.
@@ -38,6 +40,7 @@ pub fn read(tools: &Tools, router: &Path) -> Result<Counters, Error> {
     Ok(Counters {
         spoofed: packets("spoofed"),
         no_public_address: packets("no_public_address"),
+        refused: packets("refused"),
     })
 }
 

@@ -7,12 +7,13 @@
 //! ```
 //!
 //! Each `═══` is a veth pair. The router is the VPC: it delivers by assigned address, drops what
-//! leaves an ENI with an address that is not its own, and translates primary addresses to public
+//! leaves an ENI with an address that is not its own and what the security groups do not let pass, and translates primary addresses to public
 //! ones towards the internet. [`Fabric::sync`] makes the kernel follow the simulated cloud.
 
 mod boot;
 mod build;
 pub mod counters;
+mod guard;
 pub mod serve;
 mod steps;
 mod sysctl;

@@ -11,6 +11,7 @@ use std::net::Ipv4Addr;
 use ipnet::Ipv4Net;
 use vpc_model::LinkName;
 
+use super::guard;
 use super::wanted::{Port, SourceCheck, Wanted, Wire};
 
 /// An ENI's largest packet in bytes (EC2 user guide, "Network MTU": jumbo frames).
@@ -143,12 +144,13 @@ pub(super) fn elements(wanted: &Wanted) -> String {
         fill("set", "with_public", &with_public),
         fill("map", "public_of", &public_of),
         fill("map", "primary_of", &primary_of),
+        guard::script(wanted),
     ]
     .concat()
 }
 
 /// Empties a set and fills it again.
-fn fill(kind: &str, name: &str, elements: &[String]) -> String {
+pub(super) fn fill(kind: &str, name: &str, elements: &[String]) -> String {
     let flush = format!("flush {kind} ip {} {name}\n", super::TABLE);
     if elements.is_empty() {
         return flush;
@@ -163,6 +165,8 @@ fn fill(kind: &str, name: &str, elements: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+
+    use vpc_sim::{Direction, FabricRule, Traffic};
 
     use super::*;
     use crate::fabric::wanted::Role;
@@ -181,6 +185,17 @@ mod tests {
             delivered: delivered.iter().map(|net| net.parse().unwrap()).collect(),
             source_check: SourceCheck::Enforced,
             public: None,
+            guard: [Direction::Ingress, Direction::Egress]
+                .map(everything)
+                .into(),
+        }
+    }
+
+    fn everything(direction: Direction) -> FabricRule {
+        FabricRule {
+            direction,
+            traffic: Traffic::All,
+            peers: vec![Ipv4Net::default()],
         }
     }
 
@@ -261,6 +276,9 @@ flush map ip vpc public_of
 add element ip vpc public_of { 10.0.1.10 : 203.0.113.11 }
 flush map ip vpc primary_of
 add element ip vpc primary_of { 203.0.113.11 : 10.0.1.10 }
+flush set ip vpc guarded
+flush chain ip vpc may_leave
+flush chain ip vpc may_arrive
 ";
         assert_eq!(script, expected);
         assert!(!elements(&Wanted::default()).contains('{'));

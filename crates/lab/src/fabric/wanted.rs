@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
 use vpc_model::{DeviceIndex, EniId, LinkName, LinkNameError, MacAddress, NetworkCard};
-use vpc_sim::{FabricEni, FabricView};
+use vpc_sim::{FabricEni, FabricRule, FabricView};
 
 use crate::names::{NODES, node_name};
 
@@ -29,6 +29,8 @@ pub(super) struct Port {
     pub(super) source_check: SourceCheck,
     /// The public address that stands for its primary address on the internet.
     pub(super) public: Option<Ipv4Addr>,
+    /// What its security groups let pass.
+    pub(super) guard: Vec<FabricRule>,
 }
 
 /// What cannot change about a port: another value means another cable.
@@ -128,5 +130,6 @@ fn port(node: u8, eni: &FabricEni) -> Result<Port, LinkNameError> {
             SourceCheck::Off
         },
         public: eni.public,
+        guard: eni.guard.clone(),
     })
 }

@@ -10,6 +10,7 @@ use vpc_model::{
 };
 
 use super::World;
+use super::guard::FabricRule;
 use super::state::Eni;
 
 /// Everything that a fabric has to provide at one moment.
@@ -74,6 +75,8 @@ pub struct FabricEni {
     pub source_dest_check: bool,
     /// The security groups.
     pub security_groups: Vec<SecurityGroupId>,
+    /// What these let pass.
+    pub guard: Vec<FabricRule>,
     /// The branch ENIs that it carries as a trunk, by id.
     pub branches: Vec<FabricBranch>,
 }
@@ -184,6 +187,7 @@ impl World {
                 public: eni.public,
                 source_dest_check: eni.source_dest_check,
                 security_groups: eni.security_groups.clone(),
+                guard: self.guard(eni),
                 branches: self.fabric_branches(id),
             });
         }

@@ -16,6 +16,7 @@ mod dump;
 mod fabric;
 mod filter;
 mod groups;
+mod guard;
 mod imds;
 mod instances;
 mod interfaces;
@@ -51,6 +52,7 @@ use vpc_model::{EniId, InstanceId, SecurityGroupId, SubnetId, Timestamp, VpcId};
 
 pub use config::{PublicAddress, RunInstance, Secondary, Span, WorldConfig};
 pub use fabric::{FabricBranch, FabricEni, FabricInstance, FabricSubnet, FabricView};
+pub use guard::{Direction, FabricRule, Traffic};
 pub use occupy::Occupation;
 pub(crate) use random::Random;
 pub use throttle::{ActionLimits, Bucket, Demand, RateLimits};

@@ -68,7 +68,7 @@ impl World {
     }
 
     /// Makes a security group. As in EC2, anything may go out and nothing come in. (The world itself
-    /// does not filter traffic.)
+    /// does not filter traffic; a network that does asks [`World::fabric`].)
     ///
     /// # Errors
     /// `InvalidVpcID.NotFound`; `InvalidGroup.Duplicate` if the VPC has one of this name.
@@ -85,6 +85,19 @@ impl World {
         }
         self.changed();
         Ok(self.add_group(vpc, name, name))
+    }
+
+    /// Lets everything into a VPC's default group, as for a network whose builder does not care
+    /// about security groups; the group.
+    ///
+    /// # Errors
+    /// `InvalidVpcID.NotFound`.
+    pub fn open_default_group(&mut self, vpc: &VpcId) -> Result<SecurityGroupId, ApiError> {
+        let id = self.vpc(vpc)?.default_group.clone();
+        let (number, rule) = rules::everything_in(&id);
+        self.group_mut(&id)?.rules.insert(number, rule);
+        self.changed();
+        Ok(id)
     }
 
     fn add_group(&mut self, vpc: &VpcId, name: &str, description: &str) -> SecurityGroupId {

@@ -54,25 +54,40 @@ pub(crate) enum Peer {
 /// comes from a member of it.
 pub(super) fn at_first(group: &SecurityGroupId, is_default: bool) -> BTreeMap<String, Rule> {
     // Ids that follow from the group's, so that making one takes one random number as ever.
+    let mut random = of_group(group);
+    let mut with_id = |rule| (rule_id(&mut random), rule);
+    let out = with_id(all_traffic(true, Peer::V4(Ipv4Net::default())));
+    let within = is_default.then(|| with_id(all_traffic(false, Peer::Group(group.clone()))));
+    std::iter::once(out).chain(within).collect()
+}
+
+/// The rule, with its id, that anything may come in.
+pub(super) fn everything_in(group: &SecurityGroupId) -> (String, Rule) {
+    let mut random = of_group(group);
+    // Behind those that the group had at first.
+    for _ in 0..2 {
+        random.next();
+    }
+    let rule = all_traffic(false, Peer::V4(Ipv4Net::default()));
+    (rule_id(&mut random), rule)
+}
+
+fn of_group(group: &SecurityGroupId) -> Random {
     let digits = group.as_str().trim_start_matches("sg-0");
-    let mut random = Random::new(u64::from_str_radix(digits, 16).unwrap_or_default());
-    let mut rule = |egress, peer| {
-        let term = Term {
+    Random::new(u64::from_str_radix(digits, 16).unwrap_or_default())
+}
+
+fn all_traffic(egress: bool, peer: Peer) -> Rule {
+    Rule {
+        term: Term {
             egress,
             protocol: "-1".to_owned(),
             ports: None,
             peer,
-        };
-        let rule = Rule {
-            term,
-            description: None,
-            tags: Tags::new(),
-        };
-        (rule_id(&mut random), rule)
-    };
-    let out = rule(true, Peer::V4(Ipv4Net::default()));
-    let within = is_default.then(|| rule(false, Peer::Group(group.clone())));
-    std::iter::once(out).chain(within).collect()
+        },
+        description: None,
+        tags: Tags::new(),
+    }
 }
 
 /// A new rule's id.
