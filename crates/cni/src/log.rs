@@ -1,6 +1,6 @@
 //! One structured line per verb: what was asked, how it ended, where the time went.
 //!
-//! Where it goes in a file is [`crate::log_file`]'s. A log that cannot be written never fails a
+//! Where it goes in a file is `log_file`'s. A log that cannot be written never fails a
 //! verb.
 
 use std::path::PathBuf;
