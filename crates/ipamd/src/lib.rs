@@ -13,7 +13,7 @@
 //!                       ├─ reconcile_task    metadata and EC2 against the pool; slow
 //!                       ├─ sweep             ENIs that other nodes left behind; one node for all
 //!                       ├─ publish           health, conflist, upstream's checkpoint
-//!                       └─ shown             metrics, over http
+//!                       └─ shown             metrics and introspection, over http
 //! ```
 
 pub mod atomic_file;
@@ -25,6 +25,7 @@ pub mod daemon;
 pub mod eni_life;
 pub mod executor;
 pub mod http;
+pub mod introspection;
 pub mod journal_file;
 pub mod kernel;
 pub mod learn;

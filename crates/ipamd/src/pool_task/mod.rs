@@ -22,6 +22,7 @@ mod publishing;
 mod recent;
 mod requests;
 mod tallying;
+mod telling;
 mod waiting;
 
 use std::future::Future;
@@ -33,6 +34,7 @@ use tokio::time::Instant;
 use vpc_aws::ec2::Ec2;
 use vpc_ipam::journal::Replay;
 use vpc_ipam::plan::Provisioning;
+use vpc_ipam::timeline::Timelines;
 use vpc_ipam::{HeldBack, Ledger, Mode, NewEni, Pool, Snapshot, Targets};
 use vpc_kube_api::ClusterView;
 use vpc_model::Timestamp;
@@ -40,7 +42,9 @@ use vpc_model::Timestamp;
 pub use cluster::Follows;
 pub use discovery::Discovery;
 use handle::Request;
-pub use handle::{AddRefusal, Grant, Look, PoolHandle, Reconciled, ReleaseRefusal};
+pub use handle::{
+    AddRefusal, Grant, Look, Planned, PlannedAction, PoolHandle, Reconciled, ReleaseRefusal,
+};
 pub use publishing::{Published, WiredEni};
 use recent::Recently;
 use waiting::Waiting;
@@ -129,6 +133,7 @@ pub struct PoolTask<E> {
     foreign: Foreigners,
     held_back: Vec<HeldBack>,
     recent: Recently,
+    timelines: Timelines,
     tally: Arc<Tally>,
     requests: mpsc::Receiver<Request>,
     outcomes: mpsc::UnboundedReceiver<Outcome>,
@@ -201,6 +206,7 @@ impl<E: Ec2> PoolTask<E> {
             foreign: Foreigners::new(),
             held_back: Vec::new(),
             recent: Recently::default(),
+            timelines: Timelines::default(),
             tally: Arc::clone(handle.tally()),
             requests,
             outcomes,
