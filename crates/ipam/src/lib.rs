@@ -27,6 +27,7 @@ pub mod snapshot;
 pub mod status;
 pub mod subnets;
 pub mod targets;
+pub mod timeline;
 mod words;
 
 pub use allocate::{AllocateError, Allocation, UnknownPod, allocate, release};

@@ -218,13 +218,18 @@ impl Status {
                 found.why = held.to_string();
             }
         }
-        let held = held_back.iter().map(|held| Held {
+        self.held_back = held_back.iter().map(Held::from).collect();
+        self
+    }
+}
+
+impl From<&HeldBack> for Held {
+    fn from(held: &HeldBack) -> Self {
+        Self {
             name: held.name().to_owned(),
             reason: held.to_string(),
             until: held.until(),
-        });
-        self.held_back = held.collect();
-        self
+        }
     }
 }
 

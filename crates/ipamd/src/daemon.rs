@@ -29,6 +29,7 @@ use crate::cluster::{self, Teller};
 use crate::eni_life::Cloud;
 use crate::executor::Executor;
 use crate::garbage::ThisNode;
+use crate::introspection::Introspection;
 use crate::journal_file::{JournalFile, JournalFileError};
 use crate::kernel::{Keeper, Listener};
 use crate::learn::{self, Attached, LearnError};
@@ -119,6 +120,7 @@ pub async fn run(settings: Settings) -> Result<(), RunError> {
     };
     let (cluster, view, teller) = cluster::cluster(&settings, variable).await;
     let election = cluster.election(sweep::LEASE, sweep::LEASE_DURATION);
+    let seen = view.clone();
     let (task, ends) = PoolTask::new(journal, replay, patience, (view, teller.clone()));
     let bound = vpc_rpc::server::bind(&settings.socket)?;
     tracing::info!(socket = %settings.socket.display(), "listening");
@@ -160,10 +162,16 @@ pub async fn run(settings: Settings) -> Result<(), RunError> {
             Ok("health")
         }
     });
-    let shown = Shown::of(handle.clone(), published.readiness.clone(), started);
+    let introspection = Introspection {
+        pool: handle.clone(),
+        settings: Arc::clone(&settings),
+        cluster: seen,
+        readiness: published.readiness.clone(),
+    };
+    let shown = Shown::of(introspection, started);
     let budget = shown.budget.clone();
     let show = shown::show(Arc::clone(&settings), shown);
-    run_until(&mut parts, "metrics", show, stopping());
+    run_until(&mut parts, "metrics and introspection", show, stopping());
     let (node, node_answer) = watch::channel(NodeAnswer::default());
     let until = stopping();
     let service = RpcService::new(handle.clone(), node_answer, settings.gc_min_age);

@@ -13,7 +13,7 @@
 //!                       ├─ reconcile_task    metadata and EC2 against the pool; slow
 //!                       ├─ sweep             ENIs that other nodes left behind; one node for all
 //!                       ├─ publish           health, conflist, upstream's checkpoint
-//!                       └─ shown             metrics, over http
+//!                       └─ shown             metrics and introspection, over http
 //! ```
 
 pub mod atomic_file;
@@ -26,6 +26,7 @@ pub mod eni_life;
 pub mod executor;
 pub mod garbage;
 pub mod http;
+pub mod introspection;
 pub mod journal_file;
 pub mod kernel;
 pub mod learn;

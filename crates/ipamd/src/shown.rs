@@ -9,6 +9,7 @@ use vpc_aws::Budget;
 use vpc_model::settings::Settings;
 
 use crate::http;
+use crate::introspection::Introspection;
 use crate::metrics::{self, Metrics};
 use crate::pool_task::PoolHandle;
 use crate::readiness::Readiness;
@@ -22,18 +23,21 @@ pub struct Shown {
     pub budget: Budget,
     /// Whether pods can be served.
     pub readiness: watch::Receiver<Readiness>,
+    /// What is told about the node.
+    pub introspection: Introspection,
     /// When the daemon started.
     pub started: Instant,
 }
 
 impl Shown {
-    /// What there is to show of a pool, with a new budget for the calls to EC2.
+    /// What there is to show, with a new budget for the calls to EC2.
     #[must_use]
-    pub fn of(pool: PoolHandle, readiness: watch::Receiver<Readiness>, started: Instant) -> Self {
+    pub fn of(introspection: Introspection, started: Instant) -> Self {
         Self {
-            pool,
+            pool: introspection.pool.clone(),
             budget: Budget::new(vpc_aws::BudgetConfig::NODE),
-            readiness,
+            readiness: introspection.readiness.clone(),
+            introspection,
             started,
         }
     }
@@ -47,6 +51,12 @@ pub async fn show(settings: Arc<Settings>, shown: Shown) {
             http::serve("metrics", address, page, std::future::pending()).await;
         }
     };
+    let introspection = async {
+        if let Some(address) = &settings.introspection {
+            let page = shown.introspection.clone();
+            http::serve("introspection", address, page, std::future::pending()).await;
+        }
+    };
     let timing = metrics::time_the_start(shown.readiness, shown.started, shown.pool.tally());
-    tokio::join!(metrics, timing, std::future::pending::<()>());
+    tokio::join!(metrics, introspection, timing, std::future::pending::<()>());
 }

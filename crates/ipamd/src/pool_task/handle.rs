@@ -4,9 +4,12 @@ use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
+use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
+use vpc_ipam::plan::Balance;
 use vpc_ipam::reconcile::Observed;
-use vpc_ipam::status::Status;
+use vpc_ipam::status::{Held, Recent, Status};
+use vpc_ipam::timeline::{Timeline, Whose};
 use vpc_ipam::{Ledger, NewEni, Pool};
 use vpc_model::{DeviceIndex, EniId, NetworkCard, PodKey, PodName, RouteTableId, Timestamp};
 
@@ -110,6 +113,15 @@ pub(crate) enum Request {
     Status { reply: oneshot::Sender<Status> },
     /// What the node holds, address by address, and why.
     Look { reply: oneshot::Sender<Look> },
+    /// What would be done now, and what would not.
+    Plan { reply: oneshot::Sender<Planned> },
+    /// What was done and what happened lately.
+    Events { reply: oneshot::Sender<Vec<Recent>> },
+    /// What happened to these sandboxes.
+    Timelines {
+        whose: Whose,
+        reply: oneshot::Sender<Vec<Timeline>>,
+    },
     /// An attached ENI, wired where that is ours to do.
     TakeIn { eni: Box<NewEni> },
     /// An attached ENI that cannot be in the pool.
@@ -125,6 +137,31 @@ pub struct Reconciled {
     pub ask_ec2: BTreeSet<EniId>,
     /// These are to be wired and taken in.
     pub to_wire: Vec<EniId>,
+}
+
+/// What would be done now, and what would not. What was to be done has been begun: an action
+/// stands here only if it could not be.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Planned {
+    /// When this was so.
+    pub at: Timestamp,
+    /// What is wanted and what is there; nothing before the node is known.
+    pub balance: Option<Balance>,
+    /// What is still to be begun.
+    pub actions: Vec<PlannedAction>,
+    /// What is not done, and why.
+    pub held_back: Vec<Held>,
+    /// When the plan may say something else although nothing happened.
+    pub wake_at: Option<Timestamp>,
+}
+
+/// Something to be done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PlannedAction {
+    /// What.
+    pub what: String,
+    /// Why.
+    pub because: String,
 }
 
 /// The pool at one moment, for those who look at it.
@@ -233,6 +270,29 @@ impl PoolHandle {
     pub async fn look(&self) -> Option<Look> {
         let (reply, answer) = oneshot::channel();
         self.requests.send(Request::Look { reply }).await.ok()?;
+        answer.await.ok()
+    }
+
+    /// What would be done now, and what would not; nothing when the daemon is stopping.
+    pub async fn planned(&self) -> Option<Planned> {
+        let (reply, answer) = oneshot::channel();
+        self.requests.send(Request::Plan { reply }).await.ok()?;
+        answer.await.ok()
+    }
+
+    /// What was done and what happened lately, the oldest first; nothing when the daemon is
+    /// stopping.
+    pub async fn events(&self) -> Option<Vec<Recent>> {
+        let (reply, answer) = oneshot::channel();
+        self.requests.send(Request::Events { reply }).await.ok()?;
+        answer.await.ok()
+    }
+
+    /// What happened to these sandboxes, the latest first; nothing when the daemon is stopping.
+    pub async fn timelines(&self, whose: Whose) -> Option<Vec<Timeline>> {
+        let (reply, answer) = oneshot::channel();
+        let request = Request::Timelines { whose, reply };
+        self.requests.send(request).await.ok()?;
         answer.await.ok()
     }
 

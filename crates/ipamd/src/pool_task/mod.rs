@@ -22,6 +22,7 @@ mod publishing;
 mod recent;
 mod requests;
 mod tallying;
+mod telling;
 mod waiting;
 
 use std::collections::BTreeMap;
@@ -34,6 +35,7 @@ use tokio::time::Instant;
 use vpc_aws::ec2::Ec2;
 use vpc_ipam::journal::Replay;
 use vpc_ipam::plan::Provisioning;
+use vpc_ipam::timeline::Timelines;
 use vpc_ipam::{HeldBack, Ledger, Mode, NewEni, Pool, Snapshot, Targets};
 use vpc_kube_api::ClusterView;
 use vpc_model::{PodKey, Timestamp};
@@ -41,7 +43,9 @@ use vpc_model::{PodKey, Timestamp};
 pub use cluster::Follows;
 pub use discovery::Discovery;
 use handle::Request;
-pub use handle::{AddRefusal, Grant, Look, PoolHandle, Reconciled, ReleaseRefusal};
+pub use handle::{
+    AddRefusal, Grant, Look, Planned, PlannedAction, PoolHandle, Reconciled, ReleaseRefusal,
+};
 pub use publishing::{Published, WiredEni};
 use recent::Recently;
 use waiting::Waiting;
@@ -134,6 +138,7 @@ pub struct PoolTask<E> {
     foreign: Foreigners,
     held_back: Vec<HeldBack>,
     recent: Recently,
+    timelines: Timelines,
     tally: Arc<Tally>,
     requests: mpsc::Receiver<Request>,
     outcomes: mpsc::UnboundedReceiver<Outcome>,
@@ -207,6 +212,7 @@ impl<E: Ec2> PoolTask<E> {
             foreign: Foreigners::new(),
             held_back: Vec::new(),
             recent: Recently::default(),
+            timelines: Timelines::default(),
             tally: Arc::clone(handle.tally()),
             requests,
             outcomes,

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use vpc_aws::ec2::Ec2;
+use vpc_ipam::plan::balance;
+use vpc_ipam::status::Held;
 use vpc_ipam::{Facts, HeldBack, Plan, Work, plan};
 use vpc_model::Timestamp;
 
-use super::{Node, PoolTask};
+use super::{Node, Planned, PlannedAction, PoolTask};
 use crate::cluster::News;
 
 /// When to try again what could not be written to the journal.
@@ -19,7 +21,7 @@ impl<E: Ec2> PoolTask<E> {
         let facts = self.facts(node);
         let plan = plan(&self.pool, &node.targets, &facts, now);
         self.pool.note_excess(plan.excess_since);
-        self.say_held_back(&plan);
+        self.say_held_back(&plan, now);
         let Plan {
             actions,
             held_back,
@@ -73,14 +75,39 @@ impl<E: Ec2> PoolTask<E> {
         true
     }
 
+    /// What would be done now, and what would not. What was to be done has been begun.
+    pub(super) fn planned(&self, now: Timestamp) -> Planned {
+        let Some(node) = &self.learned else {
+            return Planned {
+                at: now,
+                ..Planned::default()
+            };
+        };
+        let facts = self.facts(node);
+        let plan = plan(&self.pool, &node.targets, &facts, now);
+        let actions = plan.actions.iter().map(|action| PlannedAction {
+            what: action.work.to_string(),
+            because: action.because.to_string(),
+        });
+        Planned {
+            at: now,
+            balance: Some(balance(&self.pool, &node.targets, &facts, now)),
+            actions: actions.collect(),
+            held_back: plan.held_back.iter().map(Held::from).collect(),
+            wake_at: plan.wake_at,
+        }
+    }
+
     fn subnets_fresh_until(&self) -> Option<Timestamp> {
         self.learned.as_ref()?.discovery.fresh_until()
     }
 
-    fn say_held_back(&self, plan: &Plan) {
+    fn say_held_back(&mut self, plan: &Plan, now: Timestamp) {
         for held in &plan.held_back {
             if !self.held_back.contains(held) {
                 tracing::info!(name = held.name(), reason = %held, "held back");
+                let what = format!("held back: {}", held.name());
+                self.recent.push(now, what, held.to_string());
                 self.teller.tell(News::HeldBack(held.clone()));
             }
         }

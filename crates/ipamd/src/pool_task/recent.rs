@@ -11,7 +11,10 @@ use vpc_model::Timestamp;
 use super::{Look, PoolTask};
 
 /// How much is remembered.
-const REMEMBERED: usize = 64;
+const REMEMBERED: usize = 256;
+
+/// How much of it is part of the status.
+const IN_STATUS: usize = 64;
 
 /// What was done and what happened lately, the oldest first.
 #[derive(Debug, Default)]
@@ -26,6 +29,12 @@ impl Recently {
             self.entries.pop_front();
         }
         self.entries.push_back(Recent { at, what, because });
+    }
+
+    /// The latest so many, the oldest of them first.
+    pub(super) fn latest(&self, count: usize) -> Vec<Recent> {
+        let before = self.entries.len().saturating_sub(count);
+        self.entries.iter().skip(before).cloned().collect()
     }
 
     /// Remembers what happened.
@@ -57,7 +66,7 @@ impl<E: Ec2> PoolTask<E> {
         status.ready = readiness.is_ready();
         status.readiness = readiness.to_string();
         status.waiting = self.waiting.pods().map(ToString::to_string).collect();
-        status.recent = self.recent.entries.iter().cloned().collect();
+        status.recent = self.recent.latest(IN_STATUS);
         status
     }
 }
@@ -74,5 +83,8 @@ mod tests {
         }
         assert_eq!(recently.entries.len(), REMEMBERED);
         assert_eq!(recently.entries[0].what, "1");
+        let latest = recently.latest(2);
+        assert_eq!(latest[1].what, REMEMBERED.to_string());
+        assert_eq!(latest.len(), 2);
     }
 }

@@ -56,6 +56,15 @@ impl<E: Ec2> PoolTask<E> {
             Request::Look { reply } => {
                 let _ = reply.send(self.look(clock::now()));
             }
+            Request::Plan { reply } => {
+                let _ = reply.send(self.planned(clock::now()));
+            }
+            Request::Events { reply } => {
+                let _ = reply.send(self.recent.latest(usize::MAX));
+            }
+            Request::Timelines { whose, reply } => {
+                let _ = reply.send(self.timelines_of(&whose));
+            }
             Request::TakeIn { eni } => self.take_in(*eni),
             Request::Foreign { eni, foreign } => self.note_foreign(eni, foreign),
             Request::Wired { eni } => self.wired_at_last(eni),
@@ -69,6 +78,7 @@ impl<E: Ec2> PoolTask<E> {
         reply: oneshot::Sender<Result<Grant, AddRefusal>>,
     ) {
         let now = clock::now();
+        self.tell_asked(&key, &pod, now);
         // Whoever comes later waits behind those who wait already.
         let known = held(&self.pool, &key).is_some();
         if known || (self.learned.is_some() && self.waiting.len() == 0) {
@@ -78,11 +88,17 @@ impl<E: Ec2> PoolTask<E> {
                     return;
                 }
                 Attempt::NotWritten(reason) => {
-                    let _ = reply.send(Err(AddRefusal::Journal(reason)));
+                    self.refuse(&key, reply, AddRefusal::Journal(reason));
                     return;
                 }
-                Attempt::Empty(_) => {}
+                Attempt::Empty(empty) => self.tell_waiting(&key, now, &empty.to_string()),
             }
+        } else {
+            let why = match &self.learned {
+                Some(_) => format!("{} came before it", self.waiting.len()),
+                None => self.readiness.borrow().to_string(),
+            };
+            self.tell_waiting(&key, now, &why);
         }
         let since = Instant::now();
         self.waiting.push(Waiter {
@@ -97,14 +113,27 @@ impl<E: Ec2> PoolTask<E> {
     /// Sends a grant. If nobody is there to take it, the address stays allocated: the runtime
     /// asks again with the same key, or sends a DEL.
     fn answer(
-        &self,
+        &mut self,
         key: &PodKey,
         reply: oneshot::Sender<Result<Grant, AddRefusal>>,
         grant: Grant,
     ) {
+        self.tell_granted(key, &grant);
         if reply.send(Ok(grant)).is_err() {
             tracing::info!(%key, "the caller of an ADD is gone; its address waits for it");
         }
+    }
+
+    /// Sends a refusal.
+    fn refuse(
+        &mut self,
+        key: &PodKey,
+        reply: oneshot::Sender<Result<Grant, AddRefusal>>,
+        refusal: AddRefusal,
+    ) {
+        self.tell_refused(key, &refusal);
+        // Whoever hung up learns of it by asking again.
+        let _ = reply.send(Err(refusal));
     }
 
     /// Serves the ADDs that wait, in their order, as far as there are addresses.
@@ -122,7 +151,7 @@ impl<E: Ec2> PoolTask<E> {
                     self.answer(&waiter.key, waiter.reply, grant);
                 }
                 Attempt::NotWritten(reason) => {
-                    let _ = waiter.reply.send(Err(AddRefusal::Journal(reason)));
+                    self.refuse(&waiter.key, waiter.reply, AddRefusal::Journal(reason));
                 }
                 Attempt::Empty(_) => {
                     self.waiting.put_back(waiter);
@@ -145,7 +174,7 @@ impl<E: Ec2> PoolTask<E> {
                         continue;
                     }
                     Attempt::NotWritten(reason) => {
-                        let _ = waiter.reply.send(Err(AddRefusal::Journal(reason)));
+                        self.refuse(&waiter.key, waiter.reply, AddRefusal::Journal(reason));
                         continue;
                     }
                     Attempt::Empty(empty) => empty.to_string(),
@@ -157,7 +186,7 @@ impl<E: Ec2> PoolTask<E> {
                 AddRefusal::NoAddress(reason)
             };
             self.tally_wait(waiter.since, WaitOutcome::Refused);
-            let _ = waiter.reply.send(Err(refusal));
+            self.refuse(&waiter.key, waiter.reply, refusal);
         }
     }
 
@@ -201,7 +230,7 @@ impl<E: Ec2> PoolTask<E> {
             && let Some(waiter) = self.waiting.remove(key)
         {
             let reason = "the sandbox was deleted while it waited".to_owned();
-            let _ = waiter.reply.send(Err(AddRefusal::NoAddress(reason)));
+            self.refuse(key, waiter.reply, AddRefusal::NoAddress(reason));
         }
         let found = held_for_release(&self.pool, key).ok_or(ReleaseRefusal::UnknownPod)?;
         if as_of.is_some_and(|as_of| found.since > as_of) {
@@ -220,6 +249,7 @@ impl<E: Ec2> PoolTask<E> {
         match release(&mut self.pool, key, now, self.patience.cooldown) {
             Ok(released) => {
                 self.count_allocation();
+                self.tell_released(&released, now, until);
                 Ok(grant(&released))
             }
             Err(_) => Err(ReleaseRefusal::UnknownPod),

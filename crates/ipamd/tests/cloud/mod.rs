@@ -340,6 +340,11 @@ impl Daemon {
         self.readiness.wait_for(so).await.unwrap();
     }
 
+    /// What says whether pods can be served.
+    pub(crate) fn readiness(&self) -> watch::Receiver<Readiness> {
+        self.readiness.clone()
+    }
+
     /// Stops the task, as a restart would.
     pub(crate) async fn end(self) {
         self.stop.send(()).unwrap();
