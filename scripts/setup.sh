@@ -5,8 +5,8 @@
 #
 # build: a C linker with static libc; checks for Rust, which it does not install.
 # lab:   ip and nft, with which vpc-lab builds its VPC; ping, to play with.
-# test:  what the tests judge by: strace, Python with venv, podman, Go for cnitool; iptables, for
-#        other programs' rules.
+# test:  what the tests judge by: strace, Python with venv, podman, containerd, Go for cnitool;
+#        iptables, for other programs' rules.
 
 . "$(dirname "$0")/lib.sh"
 
@@ -54,6 +54,8 @@ want_test() {
     # Runtimes that run the plugin, and what their judge is built with.
     need podman command -v podman
     need runc command -v runc
+    need containerd command -v containerd
+    need containernetworking-plugins test -x /usr/lib/cni/portmap
     need busybox-static command -v busybox
     need golang-go command -v go
     need golang-github-appc-cni-dev test -d /usr/share/gocode/src/github.com/containernetworking/cni

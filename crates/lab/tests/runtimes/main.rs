@@ -1,4 +1,4 @@
-//! Real runtimes run our plugin: podman starts containers, and the CNI project's own `cnitool`
+//! Real runtimes run our plugin: podman and containerd start containers, and the CNI project's own `cnitool`
 //! drives every verb it has. Many at once, with connectivity, and nothing left in the end.
 
 #![allow(
@@ -10,6 +10,7 @@
 mod cnitool;
 #[path = "../common/mod.rs"]
 mod common;
+mod containerd;
 mod podman;
 mod traces;
 
@@ -65,6 +66,44 @@ async fn podman_starts_and_stops_a_hundred_containers_ten_at_a_time() {
     );
     traces::settles_to(&demo, &before).await;
     drop(podman);
+    demo.down().await.expect("a clean end");
+}
+
+#[tokio::test]
+async fn containerd_starts_and_stops_a_hundred_pods_ten_at_a_time_in_a_chain_of_plugins() {
+    let demo = up(large("ctrd")).await;
+    let containerd = match containerd::Containerd::prepare(&demo) {
+        Ok(containerd) => containerd,
+        Err(reason) => {
+            demo.down().await.expect("a clean end");
+            skip("containerd", &reason);
+            return;
+        }
+    };
+    let before = traces::Traces::of(&demo).await;
+    let neighbour = demo.node(2).primary_address();
+    let said = containerd.pods(ALL, AT_ONCE, neighbour).await;
+    let said = said.expect("words of every pod");
+    assert_eq!(said.len(), ALL);
+    for pod in &said {
+        assert_eq!(pod["answered"], true, "{pod}");
+        assert!(
+            pod["address"]
+                .as_str()
+                .is_some_and(|address| address.starts_with("10.0.1.")),
+            "{pod}"
+        );
+    }
+    let served = containerd.served(&demo, 30_080).await;
+    assert_eq!(served.as_deref(), Ok("served by the pod"));
+    // One after the other: they have no pod's name, and so one name for their veth.
+    for name in ["one", "two", "three"] {
+        let said = containerd.ctr_run(&demo, name, neighbour).await;
+        let said = said.expect("a container that ends");
+        assert!(said.contains(" 0% packet loss"), "{said}");
+    }
+    traces::settles_to(&demo, &before).await;
+    drop(containerd);
     demo.down().await.expect("a clean end");
 }
 

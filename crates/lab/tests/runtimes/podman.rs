@@ -163,7 +163,8 @@ fn output(command: &mut Command) -> Result<String, String> {
     }
 }
 
-fn which(program: &str) -> Option<PathBuf> {
+/// A program that is installed.
+pub(crate) fn which(program: &str) -> Option<PathBuf> {
     let folders = std::env::var_os("PATH").unwrap_or_default();
     let standard = ["/usr/sbin", "/usr/bin", "/bin"].map(PathBuf::from);
     std::env::split_paths(&folders)
