@@ -39,6 +39,8 @@ fn setup(config: WorldConfig) -> Setup {
     let vpc = world.create_vpc_action(&request, T0).unwrap().vpc.unwrap();
     let network = &vpc.ipv6_cidr_block_associations.item[0];
     assert_eq!(network.ipv6_cidr_block.as_deref(), Some(VPC));
+    let ipv4 = &vpc.cidr_block_associations.item[0];
+    assert_ne!(network.association_id, ipv4.association_id);
     let vpc = vpc.vpc_id.unwrap();
     let made = make_subnet(&mut world, &vpc, "10.0.1.0/24", Some(SUBNET)).unwrap();
     let network = &made.ipv6_cidr_block_association_set.item[0];

@@ -127,10 +127,17 @@ fn a_repeated_client_token_gives_the_same_association() {
         vlan_id: Some(10),
         ..request
     };
-    assert_eq!(
-        code(associate(&mut s, &other)),
-        "IdempotentParameterMismatch"
-    );
+    let another = AssociateTrunkInterfaceRequest {
+        branch_interface_id: Some(eni(&mut s, "branch")),
+        ..other.clone()
+    };
+    for reused in [other, another] {
+        assert_eq!(
+            code(associate(&mut s, &reused)),
+            "IdempotentParameterMismatch"
+        );
+    }
+    assert_eq!(associations(&mut s, 0), [first]);
 }
 
 #[test]
@@ -183,6 +190,41 @@ fn the_associations_of_an_instances_trunk_go_with_it() {
     s.world.terminate_instance(&instance, T0).unwrap();
     assert_eq!(associations(&mut s, 60_000), []);
     assert_eq!(status(&mut s, &branch).as_deref(), Some("available"));
+}
+
+#[test]
+fn an_association_is_described_by_its_id_as_late_as_in_the_list() {
+    let mut s = setup(WorldConfig {
+        describe_lag: Span::millis(500, 500),
+        ..slow()
+    });
+    let (trunk, branch) = (eni(&mut s, "trunk"), eni(&mut s, "branch"));
+    // Before that, descriptions do not show the branch itself.
+    s.world.advance(at(1_000));
+    let request = ask(&branch, &trunk, 1);
+    let made = s.world.associate_trunk_interface(&request, at(1_000));
+    let made = made.unwrap().interface_association.unwrap();
+    let off = DisassociateTrunkInterfaceRequest {
+        association_id: made.association_id.clone(),
+        ..Default::default()
+    };
+    let by_id = DescribeTrunkInterfaceAssociationsRequest {
+        association_ids: made.association_id.clone().into_iter().collect(),
+        ..Default::default()
+    };
+    let unknown = "InvalidAssociationID.NotFound";
+    let seen = |s: &mut Setup, millis| {
+        let world = &mut s.world;
+        let answer = world.describe_trunk_interface_associations(&by_id, at(millis));
+        answer.map(|answer| answer.interface_associations.item)
+    };
+    assert_eq!(code(seen(&mut s, 1_400)), unknown);
+    assert_eq!(seen(&mut s, 1_600).unwrap(), std::slice::from_ref(&made));
+    s.world
+        .disassociate_trunk_interface(&off, at(2_000))
+        .unwrap();
+    assert_eq!(seen(&mut s, 2_400).unwrap(), [made]);
+    assert_eq!(code(seen(&mut s, 2_600)), unknown);
 }
 
 #[test]

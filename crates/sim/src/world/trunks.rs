@@ -3,6 +3,8 @@
 //! After the page "AssociateTrunkInterface" of the EC2 API reference. It names no error codes;
 //! those here are the ones that EC2 has for the same mistakes with attachments.
 
+use std::collections::BTreeSet;
+
 use vpc_aws::ec2::wire::{
     AssociateTrunkInterfaceRequest, AssociateTrunkInterfaceResponse,
     DescribeTrunkInterfaceAssociationsRequest, DescribeTrunkInterfaceAssociationsResponse,
@@ -41,22 +43,20 @@ impl World {
         let trunk = self.eni_of_type(request.trunk_interface_id.as_deref(), "trunk")?;
         let vlan = vlan(request)?;
         let token = request.client_token.clone().unwrap_or_default();
-        if let Some(there) = &self.eni(&branch)?.association {
-            let again = !token.is_empty() && there.token == token;
-            if again && there.trunk == trunk && there.vlan == vlan {
+        if let Some((id, there)) = self.association_by_token(&token) {
+            if *id == branch && there.trunk == trunk && there.vlan == vlan {
                 return Ok(associated(&branch, there, request));
             }
-            return Err(if again {
-                ApiError::client(
-                    "IdempotentParameterMismatch",
-                    format!("The client token '{token}' was used with other parameters"),
-                )
-            } else {
-                ApiError::client(
-                    "InvalidNetworkInterface.InUse",
-                    format!("Interface: [{branch}] in use."),
-                )
-            });
+            return Err(ApiError::client(
+                "IdempotentParameterMismatch",
+                format!("The client token '{token}' was used with other parameters"),
+            ));
+        }
+        if self.eni(&branch)?.association.is_some() {
+            return Err(ApiError::client(
+                "InvalidNetworkInterface.InUse",
+                format!("Interface: [{branch}] in use."),
+            ));
         }
         self.check_branch(&branch, &trunk, vlan)?;
         let association = Association {
@@ -69,6 +69,12 @@ impl World {
         self.eni_mut(&branch)?.association = Some(association);
         self.changed();
         Ok(response)
+    }
+
+    fn association_by_token(&self, token: &str) -> Option<(&EniId, &Association)> {
+        let enis = self.enis.iter();
+        let mut all = enis.filter_map(|(id, eni)| Some((id, eni.association.as_ref()?)));
+        all.find(|(_, association)| !token.is_empty() && association.token == token)
     }
 
     fn eni_of_type(&self, text: Option<&str>, kind: &str) -> Result<EniId, ApiError> {
@@ -138,12 +144,7 @@ impl World {
         let is_it = |eni: &Eni| eni.association.as_ref().is_some_and(|a| a.id == id);
         let mut enis = self.enis.iter();
         let found = enis.find(|(_, eni)| is_it(eni)).map(|(id, _)| id.clone());
-        found.ok_or_else(|| {
-            ApiError::client(
-                "InvalidAssociationID.NotFound",
-                format!("The association ID '{id}' does not exist"),
-            )
-        })
+        found.ok_or_else(|| not_found(id))
     }
 
     /// Describes associations, as lagging as descriptions of ENIs.
@@ -157,16 +158,13 @@ impl World {
     ) -> Result<DescribeTrunkInterfaceAssociationsResponse, ApiError> {
         self.advance(now);
         refuse_dry_run(request.dry_run)?;
-        for id in &request.association_ids {
-            self.branch_by_association(id)?;
-        }
+        let mut missing: BTreeSet<&String> = request.association_ids.iter().collect();
         let mut found = Vec::new();
-        for (branch, eni) in self.described_enis(&std::collections::BTreeSet::new()) {
+        for (branch, eni) in self.described_enis(&BTreeSet::new()) {
             let Some(association) = &eni.association else {
                 continue;
             };
-            let asked = request.association_ids.is_empty()
-                || request.association_ids.contains(&association.id);
+            let asked = missing.remove(&association.id) || request.association_ids.is_empty();
             let none: [&str; 0] = [];
             let meets = chosen(&request.filters, &Tags::new(), |facts| {
                 facts
@@ -176,6 +174,9 @@ impl World {
             if asked && meets {
                 found.push((association.id.clone(), to_wire(branch, association)));
             }
+        }
+        if let Some(id) = missing.first() {
+            return Err(not_found(id));
         }
         found.sort_by(|(one, _), (other, _)| one.cmp(other));
         let paging = Paging {
@@ -202,6 +203,13 @@ impl World {
             }
         }
     }
+}
+
+fn not_found(id: &str) -> ApiError {
+    ApiError::client(
+        "InvalidAssociationID.NotFound",
+        format!("The association ID '{id}' does not exist"),
+    )
 }
 
 fn vlan(request: &AssociateTrunkInterfaceRequest) -> Result<u16, ApiError> {

@@ -204,8 +204,11 @@ fn association(id: &VpcId) -> String {
 }
 
 fn ipv6_association(id: &VpcId, network: Ipv6Net) -> VpcIpv6CidrBlockAssociation {
+    // Another than the IPv4 network's, and the same every time it is described.
+    let number = id.as_str().trim_start_matches("vpc-").chars().rev();
+    let number: String = number.collect();
     VpcIpv6CidrBlockAssociation {
-        association_id: Some(association(id)),
+        association_id: Some(format!("vpc-cidr-assoc-{number}")),
         ipv6_cidr_block: Some(network.to_string()),
         ipv6_cidr_block_state: Some(VpcCidrBlockState {
             state: Some("associated".to_owned()),
